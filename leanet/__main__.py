@@ -1,0 +1,93 @@
+"""The command line: `python -m leanet …`."""
+
+import argparse
+import json
+import sys
+
+from leanet.errors import InputError
+from leanet.params import load
+
+
+def check(_: argparse.Namespace) -> None:
+    load()
+
+
+def models(arguments: argparse.Namespace) -> None:
+    from leanet.models.leanet import build
+    from leanet.rows import PAPER_MILLIONS, ROWS
+
+    table = []
+    for row in ROWS:
+        network = build(row, side=256, point=1)
+        trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
+        table.append({"row": row, "trainable": trainable, "paper": round(PAPER_MILLIONS[row] * 1e6)})
+    if arguments.json:
+        print(json.dumps(table, indent=1))
+        return
+    print(f"{'row':20}{'trainable':>14}{'the paper':>12}   at 256×256")
+    for line in table:
+        print(f"{line['row']:20}{line['trainable']:>14,}{line['paper'] / 1e6:>11.1f}M")
+
+
+def settings(arguments: argparse.Namespace) -> None:
+    from leanet.settings import apply
+
+    apply(arguments.name)
+    load()
+    print(f"params.yaml now has the {arguments.name} settings; `git diff params.yaml` shows what changed")
+
+
+def use(arguments: argparse.Namespace) -> None:
+    from leanet import settings as params_file
+
+    params_file.use(arguments.name, arguments.folder, arguments.positives, arguments.negatives)
+    load()
+    print(f"params.yaml now names {arguments.folder} as its data set {arguments.name}")
+
+
+def track(arguments: argparse.Namespace) -> None:
+    from leanet.tracking import track as log
+
+    try:
+        new = log(load(), arguments.stage)
+    except InputError as error:
+        if not arguments.stage:
+            raise
+        # Within a stage: what is computed stays computed, whatever becomes of its log.
+        print(f"warning: {error}", file=sys.stderr)
+        return
+    if not arguments.stage:
+        print(f"{new} stages logged to MLflow; those logged before were left alone")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m leanet", description="LEA-Net as a data pipeline")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def command(function, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(function.__name__, help=text, description=text)
+        sub.set_defaults(function=function)
+        return sub
+
+    command(check, "check params.yaml and say the first thing that is wrong with it")
+    sub = command(models, "list the rows with their trainable parameters beside the paper's")
+    sub.add_argument("--json", action="store_true", help="as a list of objects")
+    sub = command(settings, "lay a file of settings/ over params.yaml: quick, photos or paper")
+    sub.add_argument("name")
+    sub = command(use, "make a folder of your own the data set of params.yaml")
+    sub.add_argument("name", help="what to call it: letters, digits and _")
+    sub.add_argument("folder", help="it holds Positive/ (anomalous) and Negative/ (normal)")
+    sub.add_argument("--positives", type=int, help="how many anomalous images to sample (default: all)")
+    sub.add_argument("--negatives", type=int, help="how many normal images to sample (default: all)")
+    sub = command(track, "log what the stages left on disk to MLflow, each result once")
+    sub.add_argument("stage", nargs="*", help="a stage and its data set and row (default: all)")
+
+    arguments = parser.parse_args()
+    try:
+        arguments.function(arguments)
+    except InputError as error:
+        sys.exit(f"leanet: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""The images of a data set as one array, with their labels and folds: what every later stage reads."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from leanet.errors import InputError
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A sampled data set, cut into folds.
+
+    images: uint8 (N, side, side, 3), sRGB, read from disk where it is touched.
+    manifest: N rows with path (in the raw set), sha256 (of the file), label (1 anomalous), fold.
+    """
+
+    images: np.ndarray
+    manifest: pd.DataFrame
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """(N,) of 0 (normal) and 1 (anomalous)."""
+        return self.manifest["label"].to_numpy()
+
+    @property
+    def side(self) -> int:
+        """Pixels along an image's side."""
+        return self.images.shape[1]
+
+    @property
+    def folds(self) -> range:
+        """The numbers of the folds."""
+        return range(int(self.manifest["fold"].max()) + 1)
+
+    def tested(self, fold: int) -> np.ndarray:
+        """Indices of the images that fold `fold` is scored on; nothing is ever fitted to them there."""
+        return np.flatnonzero(self.manifest["fold"] == fold)
+
+    def trained(self, fold: int) -> np.ndarray:
+        """Indices of the images that fold `fold` may be fitted to."""
+        return np.flatnonzero(self.manifest["fold"] != fold)
+
+    def normals(self, fold: int) -> np.ndarray:
+        """Indices of the normal images among `trained(fold)`."""
+        trained = self.trained(fold)
+        return trained[self.labels[trained] == 0]
+
+    def examples(self, fold: int, positives: int, negatives: int) -> np.ndarray:
+        """Indices of the first few images tested in `fold`, anomalous ones first, for pictures."""
+        tested = self.tested(fold)
+        by_label = [tested[self.labels[tested] == label] for label in (1, 0)]
+        return np.concatenate([by_label[0][:positives], by_label[1][:negatives]])
+
+
+def load(folder: Path, side: int) -> ImageSet:
+    """Read what stage `split` wrote to `folder`.
+
+    Raises:
+        InputError: the stage has not run, or ran at an image size other than `side`.
+    """
+    try:
+        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        manifest = pd.read_csv(folder / "manifest.csv")
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename}: not found; run `dvc repro split`") from None
+    if images.shape != (len(manifest), side, side, 3):
+        raise InputError(
+            f"{folder / 'images.npy'}: holds an array of {'×'.join(map(str, images.shape))}, expected "
+            f"{len(manifest)}×{side}×{side}×3 by params.yaml split.image_size; run `dvc repro split`"
+        )
+    return ImageSet(images, manifest)
+
+
+def load_maps(folder: Path, fold: int, images: ImageSet) -> np.ndarray:
+    """The anomaly maps of all `images` by the colouriser of `fold`: float16 (N, side, side), ΔE₀₀.
+
+    Raises:
+        InputError: the stage has not run, or ran on other images.
+    """
+    file = folder / f"fold{fold}.npy"
+    try:
+        maps = np.load(file, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{file}: not found; run `dvc repro anomaly_maps`") from None
+    if maps.shape != images.images.shape[:3]:
+        raise InputError(
+            f"{file}: holds maps of {'×'.join(map(str, maps.shape))}, expected "
+            f"{'×'.join(map(str, images.images.shape[:3]))}; run `dvc repro anomaly_maps`"
+        )
+    return maps
+
+
+def sha256(file: Path) -> str:
+    """The file's SHA-256, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

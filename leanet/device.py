@@ -1,0 +1,54 @@
+"""Which device and number format the networks run in, and what makes a run repeatable."""
+
+import numpy as np
+import torch
+
+from leanet.errors import InputError
+
+
+def select(device: str) -> torch.device:
+    """`device` (auto, cpu, cuda or mps) as a torch device; auto takes the fastest there is.
+
+    Raises:
+        InputError: the named device is not there.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if device == "auto":
+        device = next(name for name in there if there[name])
+    if not there[device]:
+        names = ", ".join(name for name in there if there[name])
+        raise InputError(f"params.yaml: device is {device}, but this machine has only {names}")
+    # Convolutions of one shape over and over: let cuDNN look for the fastest once.
+    torch.backends.cudnn.benchmark = device == "cuda"
+    # On the CPU every result is to come out again bit by bit.
+    torch.use_deterministic_algorithms(device == "cpu")
+    return torch.device(device)
+
+
+def number_format(precision: str, device: torch.device) -> torch.dtype:
+    """`precision` (auto, float32 or bf16) as the type that convolutions compute in.
+
+    auto is bf16 where the hardware multiplies in it, since elsewhere it is emulated and slower.
+    """
+    if precision == "auto":
+        if device.type == "cuda":
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+            native = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+        precision = "bf16" if native else "float32"
+    return {"bf16": torch.bfloat16, "float32": torch.float32}[precision]
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Run what follows in `dtype` where that is safe; in float32, change nothing."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16)
+
+
+def seed(*numbers: int) -> None:
+    """Seed torch from several numbers (a setting's seed, a fold, …), each choice independent."""
+    torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))

@@ -1,0 +1,1 @@
+"""The networks of the paper as plain modules: no files, no logging."""

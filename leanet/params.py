@@ -1,0 +1,192 @@
+"""The typed view of params.yaml: every knob, its type and its range, checked before anything runs."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+
+from leanet import paths
+from leanet.errors import InputError
+from leanet.rows import ROWS
+
+
+class Rule(typing.NamedTuple):
+    """What a value must satisfy beyond its type, and how to say so."""
+
+    expected: str
+    holds: typing.Callable[[typing.Any], bool]
+
+
+Count = Annotated[int, Rule("a whole number of at least 1", lambda n: n >= 1)]
+Seed = Annotated[int, Rule("a whole number from 0 to 4294967295", lambda n: 0 <= n < 2**32)]
+Rate = Annotated[float, Rule("a number above 0 and at most 1", lambda x: 0 < x <= 1)]
+Share = Annotated[float, Rule("a number from 0 to below 1", lambda x: 0 <= x < 1)]
+Point = Annotated[int, Rule("an attention point from 1 to 5", lambda p: 1 <= p <= 5)]
+Row = Annotated[str, Rule("one of " + ", ".join(ROWS), lambda row: row in ROWS)]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A set of images and how many of them take part."""
+
+    source: str  # a folder with Positive/ and Negative/, or a YAML file that describes the set
+    positives: Count | None  # anomalous images to sample; null takes all
+    negatives: Count | None  # normal images to sample; null takes all
+
+
+@dataclass(frozen=True)
+class Split:
+    """Stage `split`: sections 4-1 and 4-2."""
+
+    image_size: Annotated[
+        int, Rule("a power of two from 32 to 1024", lambda n: n in (32, 64, 128, 256, 512, 1024))
+    ]  # side in pixels
+    folds: Annotated[int, Rule("a whole number of at least 2", lambda n: n >= 2)]
+    seed: Seed
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Stage `augment`: Fancy PCA (section 3-1)."""
+
+    std: Annotated[float, Rule("a number of at least 0", lambda x: x >= 0)]
+
+
+@dataclass(frozen=True)
+class TrainUNet:
+    """Stage `train_unet`: the colouriser (sections 3-1, 4-2)."""
+
+    epochs: Count
+    patience: Count  # epochs without a lower training loss before it stops
+    batch_size: Count
+    learning_rate: Rate
+    betas: list[Share]
+    dropout: Share
+    seed: Seed
+
+
+@dataclass(frozen=True)
+class TrainLEANet:
+    """Stage `train_leanet`: ADN and CAAN together (sections 3-2 to 3-5, 4-2)."""
+
+    points: list[Point]
+    epochs: Count
+    batch_size: Count
+    learning_rate: Rate
+    map_scale: Annotated[
+        float | Literal["own-maximum"],
+        Rule("a colour difference above 0, or own-maximum", lambda s: isinstance(s, str) or s > 0),
+    ]
+    seed: Seed
+
+
+@dataclass(frozen=True)
+class Params:
+    """The whole of params.yaml."""
+
+    datasets: dict[str, Dataset]
+    rows: list[Row]
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal["auto", "float32", "bf16"]
+    split: Split
+    augment: Augment
+    train_unet: TrainUNet
+    train_leanet: TrainLEANet
+
+
+def load(file: Path = paths.PARAMS) -> Params:
+    """Read and check `file`.
+
+    Raises:
+        InputError: the file is missing or no YAML, or a key is unknown, missing, of a wrong type or
+            out of range; the text names file, key, value and what was expected.
+    """
+    try:
+        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{file}: not found; run from the project's root") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}:" if mark else ""
+        raise InputError(f"{file}:{line} not valid YAML ({getattr(error, 'problem', error)})") from None
+    params = _read(Params, tree, "", file)
+    _check_names(params, file)
+    return params
+
+
+def _check_names(params: Params, file: Path) -> None:
+    for key in ("datasets", "rows"):
+        if not getattr(params, key):
+            raise InputError(f"{file}: {key} is empty, expected at least one")
+    for key, values in (("rows", params.rows), ("train_leanet.points", params.train_leanet.points)):
+        for value in values:
+            if values.count(value) > 1:
+                raise InputError(f"{file}: {key} names {value} twice")
+    if not params.train_leanet.points:
+        raise InputError(f"{file}: train_leanet.points is empty, expected points from 1 to 5")
+    if len(params.train_unet.betas) != 2:
+        raise InputError(f"{file}: train_unet.betas: expected two numbers, Adam's beta 1 and beta 2")
+    for name, dataset in params.datasets.items():
+        # DVC joins the names of a stage by "-" and "@"; a name is also a folder's name.
+        if not name.replace("_", "").isalnum():
+            raise InputError(f"{file}: datasets.{name}: expected a name of letters, digits and _")
+        if not Path(dataset.source).exists():
+            raise InputError(f"{file}: datasets.{name}.source: there is no {dataset.source}")
+
+
+def _read(kind, value, key: str, file: Path):
+    """`value` as `kind`; errors name it by `key`, the dotted path to it."""
+    where = f"{file}: {key}" if key else f"{file}"
+    if dataclasses.is_dataclass(kind):
+        return _read_section(kind, value, key, file)
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Annotated:
+        value = _read(args[0], value, key, file)
+        if not args[1].holds(value):
+            raise InputError(f"{where} is {value}, expected {args[1].expected}")
+        return value
+    if origin is list:
+        if not isinstance(value, list):
+            raise InputError(f"{where} is {value!r}, expected a list")
+        return [_read(args[0], item, key, file) for item in value]
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise InputError(f"{where} is {value!r}, expected names and their settings")
+        return {str(name): _read(args[1], item, f"{key}.{name}", file) for name, item in value.items()}
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        if any(value in typing.get_args(choice) for choice in args):  # a Literal beside another type
+            return value
+        return _read(args[0], value, key, file)
+    if origin is Literal:
+        if value not in args:
+            raise InputError(f"{where} is {value!r}, expected " + " or ".join(map(str, args)))
+        return value
+    accepted = {int: int, float: (int, float), str: str}[kind]
+    if not isinstance(value, accepted) or isinstance(value, bool):
+        name = {int: "a whole number", float: "a number such as 0.001", str: "a text"}[kind]
+        raise InputError(f"{where} is {value!r}, expected {name}")
+    return kind(value)
+
+
+def _read_section(kind, value, key: str, file: Path):
+    where = f"{file}: {key}" if key else f"{file}"
+    hints = typing.get_type_hints(kind, include_extras=True)
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: expected the keys " + ", ".join(hints))
+    for name in value:
+        if name not in hints:
+            near = difflib.get_close_matches(str(name), hints, n=1)
+            hint = f"did you mean {near[0]}?" if near else "known are " + ", ".join(hints)
+            raise InputError(f"{where}: unknown key {name!r}; {hint}")
+    for name in hints:
+        if name not in value:
+            raise InputError(f"{where}: key {name!r} is missing")
+    prefix = f"{key}." if key else ""
+    return kind(**{name: _read(hint, value[name], prefix + name, file) for name, hint in hints.items()})

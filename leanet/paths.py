@@ -1,0 +1,64 @@
+"""Where each artefact lies, relative to the project's root; nobody else spells a path."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+LOGS = Path("logs")  # timings: outside DVC, since they differ from run to run
+METRICS = Path("metrics/report.json")
+TABLE = Path("metrics/report.md")
+PLOTS = Path("metrics/plots")
+PICTURES = Path("report/pictures")
+CV = Path("data/cv")
+
+MAP_ALONE = "anomaly-map"  # the anomaly map as a detector of its own, beside the rows
+
+
+def raw(dataset: str) -> Path:
+    """Images as they came: `Positive/`, `Negative/`, and `Mask/` where the set has masks."""
+    return Path("data/raw") / dataset
+
+
+def split(dataset: str) -> Path:
+    """`images.npy` and `manifest.csv`."""
+    return Path("data/split") / dataset
+
+
+def augment(dataset: str) -> Path:
+    """`basis.json`, the Fancy-PCA basis of each fold, and a preview."""
+    return Path("data/augment") / dataset
+
+
+def unet(dataset: str) -> Path:
+    """`fold<k>.safetensors`, one colouriser a fold, and their history."""
+    return Path("data/unet") / dataset
+
+
+def maps(dataset: str) -> Path:
+    """`fold<k>.npy`, the anomaly maps of all images by the colouriser of fold k, and a preview."""
+    return Path("data/maps") / dataset
+
+
+def cv(dataset: str, row: str) -> Path:
+    """`predictions.csv` of the cross-validated detector `row`, its history and pictures."""
+    return CV / dataset / row
+
+
+@contextmanager
+def whole(folder: Path) -> Iterator[Path]:
+    """A folder that appears complete or not at all.
+
+    Yields an empty folder beside `folder` to write to; it takes the place of `folder` when the block
+    ends well, and is removed when it does not.
+    """
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

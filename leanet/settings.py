@@ -1,0 +1,63 @@
+"""Changing values in params.yaml from the command line; comments stay, and git shows what changed."""
+
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from leanet import paths
+from leanet.errors import InputError
+
+FOLDER = Path("settings")
+
+
+def apply(name: str) -> None:
+    """Lay the values of `settings/<name>.yaml` over params.yaml.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    file = FOLDER / f"{name}.yaml"
+    if not file.exists():
+        there = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
+        raise InputError(f"there is no {file}; there are the settings {there}")
+    _lay_over(lambda tree: _merge(tree, _yaml().load(file)))
+
+
+def use(name: str, source: str, positives: int | None, negatives: int | None) -> None:
+    """Make the folder `source` the one data set of params.yaml, called `name`."""
+
+    def replace(tree: CommentedMap) -> None:
+        datasets = tree["datasets"]
+        entry = datasets[next(iter(datasets))]  # changed in place: the comments behind it stay
+        entry.update(source=source, positives=positives, negatives=negatives)
+        for old in list(datasets):
+            del datasets[old]
+        datasets[name] = entry
+
+    _lay_over(replace)
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.width = 120
+    yaml.representer.add_representer(type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", "null"))
+    return yaml
+
+
+def _lay_over(change) -> None:
+    yaml = _yaml()
+    tree = yaml.load(paths.PARAMS)
+    change(tree)
+    yaml.dump(tree, paths.PARAMS)
+
+
+def _merge(tree: CommentedMap, changes: CommentedMap) -> None:
+    for key, value in changes.items():
+        if isinstance(value, CommentedMap):
+            _merge(tree[key], value)
+        elif isinstance(value, CommentedSeq):
+            tree[key][:] = value  # in place: the comment of the old list stays
+        else:
+            tree[key] = value

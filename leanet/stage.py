@@ -1,0 +1,38 @@
+"""What every stage script does around its own work: settings in, one-line errors out, timings kept."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from leanet import paths
+from leanet.errors import InputError
+from leanet.params import load
+
+
+def run(name: str, main: Callable[..., dict | None]) -> None:
+    """Run `main(params, *names)` with the names from the command line (data set, row).
+
+    What `main` returns (figures such as the device) is kept with the times in
+    `logs/<stage>@<names>.json`. A mistake of the user's ends in one line and exit status 1.
+    """
+    names = sys.argv[1:]
+    address = "@".join([name, "-".join(names)]) if names else name
+    started = time.time()
+    try:
+        figures = main(load(), *names) or {}
+    except InputError as error:
+        sys.exit(f"{address}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{address}: interrupted; `dvc repro` begins this stage again")
+    seconds = time.time() - started
+    paths.LOGS.mkdir(exist_ok=True)
+    log = {
+        "started": started,
+        "seconds": seconds,
+        "experiment": os.environ.get("DVC_EXP_NAME"),
+        **figures,
+    }
+    (paths.LOGS / f"{address}.json").write_text(json.dumps(log, indent=1))
+    print(f"{address}: done in {seconds:.1f} s", file=sys.stderr)

@@ -1,0 +1,270 @@
+"""MLflow, fed from the files that the stages wrote: a run a stage, and nested runs for its cells.
+
+The files are the truth. A stage that DVC restored from its cache never ran its script, yet its runs can
+be made from what it left (`python -m leanet track`). A run is known by a key over its settings and
+results, so the same result is logged once, however often it is tracked.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from leanet import paths
+from leanet.data.imageset import sha256
+from leanet.errors import InputError
+from leanet.params import Params
+from leanet.scores import decision_scores, ranking_scores, score_row
+
+EXPERIMENT = "leanet"
+KEY = "leanet.key"
+# A server that is down shall cost seconds, not the minutes of MLflow's own retries.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one stage left behind.
+
+    names: the data set and row that the stage was called with. sections: the parts of params.yaml that
+    it reads. folders, files: its outputs.
+    """
+
+    stage: str
+    names: tuple[str, ...]
+    sections: tuple[str, ...]
+    folders: tuple[Path, ...]
+    files: tuple[Path, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """As DVC writes it, train_leanet@leaf-resnet18."""
+        return "@".join([self.stage, "-".join(self.names)]) if self.names else self.stage
+
+    @property
+    def texts(self) -> list[Path]:
+        """The tables and figures among its outputs: what a run is made from."""
+        inside = (file for folder in self.folders for file in sorted(folder.glob("*")))
+        return [file for file in (*inside, *self.files) if file.suffix in (".csv", ".json", ".md")]
+
+    @property
+    def pictures(self) -> list[Path]:
+        """Its pictures."""
+        return [file for folder in self.folders for file in sorted(folder.glob("*.png"))]
+
+
+def records(params: Params) -> Iterator[Record]:
+    """Every stage of the pipeline as params.yaml spells it out."""
+    for dataset in params.datasets:
+        one = (dataset,)
+        yield Record("download", one, ("datasets",), (paths.raw(dataset),))
+        yield Record("split", one, ("datasets", "split"), (paths.split(dataset),))
+        yield Record("augment", one, ("augment",), (paths.augment(dataset),))
+        yield Record("train_unet", one, ("augment", "precision", "train_unet"), (paths.unet(dataset),))
+        maps = (paths.maps(dataset), paths.cv(dataset, paths.MAP_ALONE))
+        yield Record("anomaly_maps", one, ("precision",), maps)
+        for row in params.rows:
+            sections = ("precision", "train_leanet")
+            yield Record("train_leanet", (dataset, row), sections, (paths.cv(dataset, row),))
+    files = (paths.METRICS, paths.TABLE)
+    yield Record("report", (), ("rows", "split"), (paths.PICTURES,), files)
+
+
+def track(params: Params, chosen: list[str]) -> int:
+    """Log the stages whose outputs are there, the one `chosen` by stage and names or all; how many were new.
+
+    The store is `MLFLOW_TRACKING_URI`, or `mlflow.db` in the project's root. `LEANET_TRACKING=off` in
+    the environment logs nothing.
+
+    Raises:
+        InputError: MLflow refuses, cannot be reached or is not installed.
+    """
+    if os.environ.get("LEANET_TRACKING") == "off":
+        return 0
+    wanted = [
+        record
+        for record in records(params)
+        if chosen in ([], [record.stage, *record.names])
+        and all(output.exists() for output in (*record.folders, *record.files))
+    ]
+    try:
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+    except ImportError:
+        raise InputError("MLflow is not installed: nothing is tracked") from None
+    # Experiments of DVC may run in a throwaway copy; DVC_ROOT is the project that they came from.
+    root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
+    store = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
+    try:
+        client = MlflowClient(store)
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        if experiment:
+            experiment_id = experiment.experiment_id
+        else:
+            local = store.startswith("sqlite:")
+            experiment_id = client.create_experiment(EXPERIMENT, (root / "mlruns").as_uri() if local else None)
+        return sum(_log(client, experiment_id, params, record) for record in wanted)
+    except (MlflowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"MLflow at {store} did not take it ({reason}); `python -m leanet track` tries again") from None
+
+
+def _log(client, experiment_id: str, params: Params, record: Record) -> bool:
+    """Make the runs of one stage, unless they are there; whether they were made."""
+    settings = _settings(params, record)
+    key = hashlib.sha256(json.dumps([record.address, settings]).encode())
+    for file in record.texts:
+        key.update(sha256(file).encode())
+    found = client.search_runs([experiment_id], f"tags.`{KEY}` = '{key.hexdigest()}'")
+    if any(run.info.status == "FINISHED" for run in found):
+        return False
+    for unfinished in found:
+        client.delete_run(unfinished.info.run_id)
+
+    timing = _timing(record)
+    tags = {
+        "mlflow.runName": record.address,
+        "mlflow.source.git.commit": _commit(),
+        "dvc.stage": record.address,
+        "dvc.experiment": timing["experiment"] or "",
+        "device": str(timing.get("device", "")),
+        KEY: key.hexdigest(),
+    }
+    start = int(timing["started"] * 1000)
+    run = client.create_run(experiment_id, start_time=start, tags=tags).info.run_id
+    _log_params(client, run, settings)
+    _log_dataset(client, run, record)
+    _log_metrics(client, run, _figures(record), start)
+    for picture in record.pictures:
+        client.log_artifact(run, str(picture))
+    for cell in _cells(record):
+        child_tags = {
+            "mlflow.runName": f"{record.address} {cell.name}",
+            "mlflow.parentRunId": run,
+            KEY + ".parent": key.hexdigest(),
+        }
+        child = client.create_run(experiment_id, start_time=start, tags=child_tags).info.run_id
+        _log_params(client, child, cell.params)
+        _log_metrics(client, child, cell.scores, start)
+        _log_metrics(client, child, {"loss": list(cell.losses)}, start)
+        client.set_terminated(child, end_time=start)
+    client.set_terminated(run, end_time=start + int(timing["seconds"] * 1000))
+    return True
+
+
+def _settings(params: Params, record: Record) -> dict[str, str]:
+    """The part of params.yaml that the stage reads, flat: {"split.folds": "5", …}."""
+    tree = asdict(params)
+    chosen = {section: tree[section] for section in record.sections if section != "datasets"}
+    if "datasets" in record.sections:
+        chosen["datasets"] = {record.names[0]: tree["datasets"][record.names[0]]}
+    return {name: str(value) for name, value in _flat(chosen)}
+
+
+def _flat(tree: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _timing(record: Record) -> dict:
+    """What the stage noted of its last run; now, for a stage that DVC restored."""
+    log = paths.LOGS / f"{record.address}.json"
+    if log.exists():
+        return json.loads(log.read_text())
+    return {"started": time.time(), "seconds": 0, "experiment": None}
+
+
+def _commit() -> str:
+    """The commit that is checked out; empty outside git."""
+    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
+    return git.stdout.strip()
+
+
+def _figures(record: Record) -> dict[str, float]:
+    """The figures of the stage as a whole."""
+    if record.stage == "train_leanet":
+        tree = asdict(score_row(pd.read_csv(record.folders[0] / "predictions.csv")))
+    elif record.stage == "anomaly_maps":
+        tree = dict(ranking_scores(pd.read_csv(record.folders[1] / "predictions.csv")).mean())
+    elif record.stage == "report":
+        tree = json.loads(paths.METRICS.read_text())
+    else:
+        tree = {}
+    return {name: float(value) for name, value in _flat(tree)}
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """One training within a stage: a fold, and an attention point where there is one."""
+
+    params: dict[str, str]
+    losses: pd.Series
+    scores: dict[str, float]
+
+    @property
+    def name(self) -> str:
+        return " ".join(f"{name} {value}" for name, value in self.params.items())
+
+
+def _cells(record: Record) -> Iterator[_Cell]:
+    file = record.folders[0] / "history.csv"
+    if not file.exists():
+        return
+    history = pd.read_csv(file)
+    axes = [name for name in ("fold", "point") if name in history]
+    scores = pd.DataFrame()
+    if record.stage == "train_leanet":
+        predictions = pd.read_csv(record.folders[0] / "predictions.csv")
+        scores = decision_scores(predictions).join(ranking_scores(predictions))
+    for place, epochs in history.groupby(axes):
+        cell = {axis: int(value) for axis, value in zip(axes, place, strict=True)}
+        own = scores.loc[cell["point"], cell["fold"]].to_dict() if len(scores) else {}
+        yield _Cell({axis: str(value) for axis, value in cell.items()}, epochs["loss"], own)
+
+
+def _log_params(client, run: str, settings: dict[str, str]) -> None:
+    from mlflow.entities import Param
+
+    client.log_batch(run, params=[Param(name, value) for name, value in settings.items()])
+
+
+def _log_metrics(client, run: str, figures: dict[str, float | list[float]], when: int) -> None:
+    """Log figures at once; a list is a figure by epoch."""
+    from mlflow.entities import Metric
+
+    points = [
+        Metric(name, value, when, step)
+        for name, values in figures.items()
+        for step, value in (enumerate(values, start=1) if isinstance(values, list) else [(0, values)])
+    ]
+    for start in range(0, len(points), 1000):  # MLflow takes no more in one call
+        client.log_batch(run, metrics=points[start : start + 1000])
+
+
+def _log_dataset(client, run: str, record: Record) -> None:
+    """Which images these were: name, counts, and a hash over paths and contents."""
+    from mlflow.entities import Dataset, DatasetInput
+
+    manifest = paths.split(record.names[0]) / "manifest.csv" if record.names else None
+    if manifest is None or not manifest.exists():
+        return
+    labels = pd.read_csv(manifest)["label"]
+    profile = {"positives": int(labels.sum()), "negatives": int((labels == 0).sum())}
+    dataset = Dataset(
+        name=record.names[0],
+        digest=sha256(manifest)[:16],
+        source_type="local",
+        source=json.dumps({"manifest": manifest.as_posix()}),
+        profile=json.dumps(profile),
+    )
+    client.log_inputs(run, [DatasetInput(dataset, tags=[])])

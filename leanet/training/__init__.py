@@ -1,0 +1,1 @@
+"""One training loop, and the two networks that go through it."""

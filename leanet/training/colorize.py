@@ -1,0 +1,61 @@
+"""Training the colouriser on normal images (section 3-1)."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from leanet import device as devices
+from leanet.color import from_bytes, rgb_to_lab
+from leanet.fancy_pca import Basis
+from leanet.models.unet import UNet, to_unit
+from leanet.params import TrainUNet
+from leanet.training.loop import fit
+
+
+def train_unet(
+    normals: np.ndarray,
+    basis: Basis,
+    std: float,
+    settings: TrainUNet,
+    *,
+    fold: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    on_epoch: Callable[[float], None],
+) -> tuple[UNet, list[float]]:
+    """Train a colouriser on one fold's training normals.
+
+    normals: uint8 (N, side, side, 3). basis, std: Fancy PCA, drawn afresh for each image and epoch.
+
+    Returns the network and its loss by epoch: mean squared error of a*b* scaled to [0, 1].
+    """
+    devices.seed(settings.seed, fold)
+    network = UNet(side=normals.shape[1], dropout=settings.dropout)
+    network = network.to(device, memory_format=torch.channels_last)
+    images = torch.from_numpy(normals).to(device)
+    draws = np.random.default_rng([settings.seed, fold])
+
+    def batch_loss(batch: Tensor) -> Tensor:
+        rgb = from_bytes(images[batch])
+        shifts = torch.from_numpy(basis.shifts(draws.normal(0, std, (len(batch), 3)))).to(rgb)
+        with torch.autocast(device.type, enabled=False):
+            lab = rgb_to_lab((rgb + shifts[:, :, None, None]).clamp(0, 1))
+        return F.mse_loss(network(lab[:, :1] / 100), to_unit(lab[:, 1:]))
+
+    history = fit(
+        network,
+        batch_loss,
+        len(normals),
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        betas=tuple(settings.betas),
+        dtype=dtype,
+        order_seed=settings.seed + fold,
+        on_epoch=on_epoch,
+        patience=settings.patience,
+    )
+    return network, history

@@ -1,0 +1,70 @@
+"""The loop that both networks are trained by; what differs is the loss of a batch."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from leanet.device import autocast
+from leanet.errors import InputError
+
+
+def batches(order: Tensor, size: int) -> Iterator[Tensor]:
+    """Cut `order` (N,) into batches of `size`; a last batch of a single image joins the one before.
+
+    Batch normalisation has nothing to normalise by where one image has shrunk to one pixel.
+    """
+    pieces = list(order.split(size))
+    if len(pieces) > 1 and len(pieces[-1]) == 1:
+        pieces[-2:] = [torch.cat(pieces[-2:])]
+    yield from pieces
+
+
+def fit(
+    network: nn.Module,
+    batch_loss: Callable[[Tensor], Tensor],
+    count: int,
+    *,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    dtype: torch.dtype,
+    order_seed: int,
+    on_epoch: Callable[[float], None],
+    patience: int | None = None,
+) -> list[float]:
+    """Train `network` in place by Adam and return its mean loss in each epoch.
+
+    batch_loss: from the indices (B,) of a batch, on the network's device, to a scalar loss.
+    count: how many training images there are; every epoch takes each once, in an order that depends on
+        `order_seed` alone.
+    on_epoch: told the loss after each epoch.
+    patience: stop after so many epochs in a row without a lower loss; None trains all `epochs`.
+
+    Raises:
+        InputError: the loss is no longer a number.
+    """
+    device = next(network.parameters()).device
+    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, betas=betas, fused=True)
+    shuffler = torch.Generator().manual_seed(order_seed)
+    history: list[float] = []
+    network.train()
+    for epoch in range(epochs):
+        total = torch.zeros((), device=device)  # summed there: reading it earlier would wait for the device
+        for batch in batches(torch.randperm(count, generator=shuffler).to(device), batch_size):
+            optimizer.zero_grad()
+            with autocast(device, dtype):
+                loss = batch_loss(batch)
+            loss.backward()
+            optimizer.step()
+            total += loss.detach() * len(batch)
+        history.append(total.item() / count)
+        on_epoch(history[-1])
+        if not math.isfinite(history[-1]):
+            raise InputError(f"the training loss is {history[-1]} in epoch {epoch + 1}; lower learning_rate")
+        best = min(range(len(history)), key=history.__getitem__)
+        if patience is not None and epoch - best >= patience:
+            break
+    return history
