@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 
 # Linear sRGB to CIE XYZ (IEC 61966-2-1), and XYZ of the white point.
-RGB_TO_XYZ = (
-    (0.412453, 0.357580, 0.180423),
-    (0.212671, 0.715160, 0.072169),
-    (0.019334, 0.119193, 0.950227),
+RGB_TO_XYZ = torch.tensor(
+    [
+        [0.412453, 0.357580, 0.180423],
+        [0.212671, 0.715160, 0.072169],
+        [0.019334, 0.119193, 0.950227],
+    ],
+    dtype=torch.float64,
 )
-WHITE = (0.95047, 1.0, 1.08883)
+WHITE = torch.tensor([0.95047, 1.0, 1.08883], dtype=torch.float64)
 
 
 def _mix(matrix: Tensor, colors: Tensor) -> Tensor:
@@ -30,8 +33,7 @@ def from_bytes(images: Tensor) -> Tensor:
 def rgb_to_lab(rgb: Tensor) -> Tensor:
     """sRGB in [0, 1] to L*a*b*; both (..., 3, H, W)."""
     linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-    to_relative_xyz = torch.tensor(RGB_TO_XYZ) / torch.tensor(WHITE)[:, None]
-    xyz = _mix(to_relative_xyz, linear)
+    xyz = _mix(RGB_TO_XYZ / WHITE[:, None], linear)  # relative to white
     x, y, z = torch.where(xyz > 0.008856, xyz.clamp(min=1e-9) ** (1 / 3), 7.787 * xyz + 16 / 116).unbind(-3)
     return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), dim=-3)
 
@@ -42,8 +44,7 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     y = (lightness + 16) / 116
     f = torch.stack((y + a / 500, y, (y - b / 200).clamp(min=0)), dim=-3)
     xyz = torch.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787)
-    from_relative_xyz = torch.linalg.inv(torch.tensor(RGB_TO_XYZ, dtype=torch.float64)) * torch.tensor(WHITE)
-    linear = _mix(from_relative_xyz, xyz)
+    linear = _mix(torch.linalg.inv(RGB_TO_XYZ) * WHITE, xyz)
     rgb = torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=1e-9) ** (1 / 2.4) - 0.055, 12.92 * linear)
     return rgb.clamp(0, 1)
 

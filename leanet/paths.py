@@ -13,7 +13,7 @@ PLOTS = Path("metrics/plots")
 PICTURES = Path("report/pictures")
 CV = Path("data/cv")
 
-MAP_ALONE = "anomaly-map"  # the anomaly map as a detector of its own, beside the rows
+MAP_ALONE = "anomaly-map"  # beside the rows: the scores of the map as a detector of its own
 
 
 def raw(dataset: str) -> Path:
@@ -42,7 +42,7 @@ def maps(dataset: str) -> Path:
 
 
 def cv(dataset: str, row: str) -> Path:
-    """`predictions.csv` of the cross-validated detector `row`, its history and pictures."""
+    """`predictions.csv` of the cross-validated `row`, its history and a few examples for pictures."""
     return CV / dataset / row
 
 

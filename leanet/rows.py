@@ -3,9 +3,7 @@
 ADNS = ("resnet18", "cnn")
 EXTERNALS = ("direct", "mobilenet", "resnet")  # direct attention, MobileNet-like and ResNet-based CAAN
 
-ROWS = tuple(
-    row for adn in ADNS for row in (adn, *(f"{adn}-{external}" for external in EXTERNALS))
-)
+ROWS = tuple(row for adn in ADNS for row in (adn, *(f"{adn}-{external}" for external in EXTERNALS)))
 
 # Parameters in millions as Tables 3, 5 and 7 print them, at 256×256.
 PAPER_MILLIONS = {

@@ -4,6 +4,7 @@ Predictions are tables with a row an image, its columns path, label (1 anomalous
 tested in), point (the attention point, 0 where there is none) and score.
 """
 
+import statistics
 from dataclasses import dataclass
 
 import pandas as pd
@@ -14,17 +15,29 @@ THRESHOLD = 0.5  # of a network's score; where the larger of its two outputs cha
 
 @dataclass(frozen=True)
 class Figure:
-    """Mean and deviation of a score over folds.
+    """A score in each fold, and their mean and deviation.
 
     The deviation is that of the folds themselves (divisor n, not n - 1).
     """
 
-    mean: float
-    deviation: float
+    folds: tuple[float, ...]
 
     @classmethod
     def over(cls, folds: pd.Series) -> "Figure":
-        return cls(float(folds.mean()), float(folds.std(ddof=0)))
+        return cls(tuple(folds.tolist()))
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.folds)
+
+    @property
+    def deviation(self) -> float:
+        return statistics.pstdev(self.folds)
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Mean and deviation by name, rounded to what few images can tell."""
+        return {"mean": round(self.mean, 4), "deviation": round(self.deviation, 4)}
 
     def __str__(self) -> str:
         return f"{self.mean:.3f} ± {self.deviation:.3f}"
@@ -43,6 +56,18 @@ def ranking_scores(predictions: pd.DataFrame) -> pd.DataFrame:
         )
 
     return predictions.groupby(["point", "fold"])[["label", "score"]].apply(of_fold)
+
+
+def score_maps(map_scores: pd.DataFrame) -> dict[str, dict[str, Figure]]:
+    """How well the anomaly map alone ranks images, for each statistic of it.
+
+    map_scores: a row an image with path, label, fold, and a column for each statistic.
+    """
+    figures = {}
+    for statistic in map_scores.columns.drop(["path", "label", "fold"]):
+        ranked = ranking_scores(map_scores.assign(point=0, score=map_scores[statistic]))
+        figures[statistic] = {name: Figure.over(ranked[name]) for name in ranked.columns}
+    return figures
 
 
 def decision_scores(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -91,6 +116,11 @@ class RowScores:
     auroc: Figure
     average_precision: Figure
 
+    @property
+    def numbers(self) -> dict[str, dict[str, float] | int]:
+        """All of it by name."""
+        return {name: value.numbers if isinstance(value, Figure) else value for name, value in vars(self).items()}
+
 
 def score_row(predictions: pd.DataFrame) -> RowScores:
     """All figures of a row from its predictions."""
@@ -103,4 +133,3 @@ def score_row(predictions: pd.DataFrame) -> RowScores:
         paper_point=point,
         **{name: Figure.over(honest[name]) for name in by_cell.columns},
     )
-

@@ -1,5 +1,6 @@
 """What every stage script does around its own work: settings in, one-line errors out, timings kept."""
 
+import inspect
 import json
 import os
 import sys
@@ -8,11 +9,12 @@ from collections.abc import Callable
 
 from leanet import paths
 from leanet.errors import InputError
-from leanet.params import load
+from leanet.params import Params, load
+from leanet.rows import ROWS
 
 
 def run(name: str, main: Callable[..., dict | None]) -> None:
-    """Run `main(params, *names)` with the names from the command line (data set, row).
+    """Run `main(params, *names)` with the names from the command line: data set and row, if it takes them.
 
     What `main` returns (figures such as the device) is kept with the times in
     `logs/<stage>@<names>.json`. A mistake of the user's ends in one line and exit status 1.
@@ -21,7 +23,9 @@ def run(name: str, main: Callable[..., dict | None]) -> None:
     address = "@".join([name, "-".join(names)]) if names else name
     started = time.time()
     try:
-        figures = main(load(), *names) or {}
+        params = load()
+        _check_names(name, main, names, params)
+        figures = main(params, *names) or {}
     except InputError as error:
         sys.exit(f"{address}: {error}")
     except KeyboardInterrupt:
@@ -36,3 +40,14 @@ def run(name: str, main: Callable[..., dict | None]) -> None:
     }
     (paths.LOGS / f"{address}.json").write_text(json.dumps(log, indent=1))
     print(f"{address}: done in {seconds:.1f} s", file=sys.stderr)
+
+
+def _check_names(name: str, main: Callable, names: list[str], params: Params) -> None:
+    wanted = list(inspect.signature(main).parameters)[1:]
+    if len(names) != len(wanted):
+        usage = " ".join(["python -m", f"stages.{name}", *(word.upper() for word in wanted)])
+        raise InputError(f"expected as {usage}")
+    known = {"dataset": list(params.datasets), "row": ROWS}
+    for word, value in zip(wanted, names, strict=True):
+        if value not in known[word]:
+            raise InputError(f"there is no {word} {value}; there are " + ", ".join(known[word]))

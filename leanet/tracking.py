@@ -20,7 +20,7 @@ from leanet import paths
 from leanet.data.imageset import sha256
 from leanet.errors import InputError
 from leanet.params import Params
-from leanet.scores import decision_scores, ranking_scores, score_row
+from leanet.scores import decision_scores, ranking_scores, score_maps, score_row
 
 EXPERIMENT = "leanet"
 KEY = "leanet.key"
@@ -113,7 +113,9 @@ def track(params: Params, chosen: list[str]) -> int:
         return sum(_log(client, experiment_id, params, record) for record in wanted)
     except (MlflowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"MLflow at {store} did not take it ({reason}); `python -m leanet track` tries again") from None
+        raise InputError(
+            f"MLflow at {store} did not take it ({reason}); `python -m leanet track` tries again"
+        ) from None
 
 
 def _log(client, experiment_id: str, params: Params, record: Record) -> bool:
@@ -193,9 +195,10 @@ def _commit() -> str:
 def _figures(record: Record) -> dict[str, float]:
     """The figures of the stage as a whole."""
     if record.stage == "train_leanet":
-        tree = asdict(score_row(pd.read_csv(record.folders[0] / "predictions.csv")))
+        tree = score_row(pd.read_csv(record.folders[0] / "predictions.csv")).numbers
     elif record.stage == "anomaly_maps":
-        tree = dict(ranking_scores(pd.read_csv(record.folders[1] / "predictions.csv")).mean())
+        figures = score_maps(pd.read_csv(record.folders[1] / "scores.csv"))
+        tree = {name: {key: figure.numbers for key, figure in own.items()} for name, own in figures.items()}
     elif record.stage == "report":
         tree = json.loads(paths.METRICS.read_text())
     else:

@@ -11,14 +11,14 @@ from leanet import paths, stage
 from leanet.params import Params
 from leanet.pictures import save_grid
 from leanet.report.tables import markdown, metrics, title
-from leanet.scores import score_row
+from leanet.scores import score_maps, score_row
 
 EXPLANATION = """\
 # F1 of the anomalous class, mean ± deviation over folds
 
 *Paper protocol*: the attention point (in parentheses) is the best on the folds that it is scored on.
 *F1* and all that follows: each fold at the point that is best on the other folds.
-*Anomaly map alone*: images ranked by the 99th percentile of their map; it has no threshold, so no F1.
+*Anomaly map alone*: images ranked by the mean or the 99th percentile of their map; no threshold, so no F1.
 """
 
 
@@ -26,16 +26,15 @@ def main(params: Params) -> None:
     drop_leftovers(params)
     text, tree, f1, losses = [EXPLANATION], {}, [], []
     for dataset in params.datasets:
-        map_predictions = pd.read_csv(paths.cv(dataset, paths.MAP_ALONE) / "predictions.csv")
+        map_scores = pd.read_csv(paths.cv(dataset, paths.MAP_ALONE) / "scores.csv")
+        map_figures = score_maps(map_scores)
         predictions = {row: pd.read_csv(paths.cv(dataset, row) / "predictions.csv") for row in params.rows}
         scores = {row: score_row(table) for row, table in predictions.items()}
-        labels = map_predictions["label"]
+        labels = map_scores["label"]
         counts = f"{labels.sum()} anomalous, {(labels == 0).sum()} normal, {params.split.folds} folds"
-        text.append(markdown(dataset, counts, map_predictions, scores))
-        tree[dataset] = metrics(map_predictions, scores)
-        f1 += [
-            {"dataset": dataset, "row": title(row), "f1": round(s.f1.mean, 4)} for row, s in scores.items()
-        ]
+        text.append(markdown(dataset, counts, map_figures, scores))
+        tree[dataset] = metrics(map_figures, scores)
+        f1 += [{"dataset": dataset, "row": title(row), "f1": round(s.f1.mean, 4)} for row, s in scores.items()]
         for row in params.rows:
             history = pd.read_csv(paths.cv(dataset, row) / "history.csv")
             mean = history.groupby("epoch")["loss"].mean().round(4).reset_index()
@@ -57,7 +56,7 @@ def draw_examples(row_folder: Path, to: Path) -> None:
     for file in sorted(row_folder.glob("examples-*.npz")):
         with np.load(file, allow_pickle=False) as arrays:
             columns = [arrays[name] for name in ("images", "recolored", "maps", "attention")]
-        grid = [[image.astype(np.float32) if image.ndim == 2 else image for image in row] for row in zip(*columns, strict=True)]
+        grid = [list(row) for row in zip(*columns, strict=True)]
         dataset, row = row_folder.parts[-2:]
         point = file.stem.removeprefix("examples-")
         titles = ["original", "recoloured", "anomaly map", f"attention, {point}"]

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from leanet import paths, stage
-from leanet.data.imageset import sha256
 from leanet.data.images import decode, list_images
+from leanet.data.imageset import sha256
 from leanet.data.sampling import assign_folds, sample
 from leanet.errors import InputError
 from leanet.params import Params
@@ -26,9 +26,7 @@ def main(params: Params, dataset: str) -> None:
         raise InputError(f"params.yaml: datasets.{dataset}: {error}") from None
     side = settings.image_size
     with paths.whole(paths.split(dataset)) as folder, Progress(len(taken), f"decode {dataset}") as progress:
-        images = np.lib.format.open_memmap(
-            folder / "images.npy", "w+", np.uint8, (len(taken), side, side, 3)
-        )
+        images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (len(taken), side, side, 3))
         for i, (path, _) in enumerate(taken):
             images[i] = decode(raw / path, side)
             progress.step()

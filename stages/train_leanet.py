@@ -8,7 +8,7 @@ from leanet import paths, rows, stage
 from leanet.data import imageset
 from leanet.params import Params
 from leanet.progress import Progress
-from leanet.training.detect import Batchable, predict, train_cell
+from leanet.training.detect import Samples, predict, train_cell
 
 
 def main(params: Params, dataset: str, row: str) -> dict:
@@ -27,7 +27,7 @@ def main(params: Params, dataset: str, row: str) -> dict:
         for fold in data.folds:
             maps = imageset.load_maps(paths.maps(dataset), fold, data)
             train, test = (
-                Batchable.on(device, data.images[i], maps[i], data.labels[i], settings.map_scale)
+                Samples.on(device, data.images[i], maps[i], data.labels[i], settings.map_scale)
                 for i in (data.trained(fold), data.tested(fold))
             )
             for point in points:

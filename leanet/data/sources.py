@@ -16,6 +16,7 @@ from leanet.data.images import CLASSES, MASKS, list_images
 from leanet.errors import InputError
 from leanet.progress import Progress
 
+
 def fetch(source: Path, to: Path) -> None:
     """Bring the data set that `source` names into the empty folder `to`.
 

@@ -57,9 +57,7 @@ def build_external(name: str, *, point: int) -> CAAN | Direct:
 
 def _single_channel(conv: nn.Conv2d) -> nn.Conv2d:
     """`conv` for the one channel of an anomaly map."""
-    return nn.Conv2d(
-        1, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, bias=conv.bias is not None
-    )
+    return nn.Conv2d(1, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, bias=conv.bias is not None)
 
 
 def _resnet() -> FiveBlocks:

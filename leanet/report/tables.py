@@ -1,11 +1,7 @@
 """The F1 table, its metrics for DVC and MLflow, and what it says in words."""
 
-from dataclasses import asdict
-
-import pandas as pd
-
 from leanet import rows
-from leanet.scores import Figure, RowScores, ranking_scores
+from leanet.scores import Figure, RowScores
 
 NAMES = {
     "resnet18": "ResNet18",
@@ -21,35 +17,32 @@ def title(row: str) -> str:
     return " + ".join(NAMES[part] for part in rows.parts(row) if part)
 
 
-def metrics(map_predictions: pd.DataFrame, scores: dict[str, RowScores]) -> dict:
-    """The figures of one data set as a tree of numbers, rounded to what the data can tell."""
-    ranking = ranking_scores(map_predictions)
-    tree: dict = {"anomaly_map": {name: _numbers(Figure.over(ranking[name])) for name in ranking.columns}}
-    for row, row_scores in scores.items():
-        tree[row] = {
-            name: _numbers(value) if isinstance(value, dict) else value
-            for name, value in asdict(row_scores).items()
-        }
-    return tree
+STATISTIC_NAMES = {"mean": "mean", "p99": "99th percentile"}
 
 
-def _numbers(figure: Figure | dict) -> dict[str, float]:
-    values = asdict(figure) if isinstance(figure, Figure) else figure
-    return {name: round(value, 4) for name, value in values.items()}
+def metrics(map_figures: dict[str, dict[str, Figure]], scores: dict[str, RowScores]) -> dict:
+    """The figures of one data set as a tree of numbers, for metrics that DVC and people compare."""
+    maps = {
+        statistic: {name: figure.numbers for name, figure in figures.items()}
+        for statistic, figures in map_figures.items()
+    }
+    return {"anomaly_map": maps, **{row: row_scores.numbers for row, row_scores in scores.items()}}
 
 
-def markdown(dataset: str, counts: str, map_predictions: pd.DataFrame, scores: dict[str, RowScores]) -> str:
+def markdown(
+    dataset: str, counts: str, map_figures: dict[str, dict[str, Figure]], scores: dict[str, RowScores]
+) -> str:
     """The table of one data set, and what to make of it."""
-    ranking = ranking_scores(map_predictions)
     lines = [
         f"## {dataset} ({counts})",
         "",
-        "| row | F1, paper protocol (point) | F1 | against plain | precision | recall | AUROC | average precision |",
+        "| row | F1, paper protocol (point) | F1 | against plain | precision | recall | AUROC "
+        "| average precision |",
         "|---|---|---|---|---|---|---|---|",
-        "| anomaly map alone | – | – | – | – | – | "
-        + " | ".join(str(Figure.over(ranking[name])) for name in ("auroc", "average_precision"))
-        + " |",
     ]
+    for statistic, figures in map_figures.items():
+        ranking = f"{figures['auroc']} | {figures['average_precision']}"
+        lines.append(f"| anomaly map alone, {STATISTIC_NAMES[statistic]} | – | – | – | – | – | {ranking} |")
     for row, s in scores.items():
         point = f" ({s.paper_point})" if s.paper_point else ""
         cells = [
@@ -73,13 +66,16 @@ def _against_plain(row: str, scores: dict[str, RowScores]) -> str:
 
 
 def _remarks(scores: dict[str, RowScores]) -> list[str]:
-    """Where attention helps and where it does not, said in words."""
+    """Where attention helps and where it does not, fold by fold."""
     remarks = []
     for row, row_scores in scores.items():
         adn, external = rows.parts(row)
         if external and adn in scores:
+            pairs = list(zip(row_scores.f1.folds, scores[adn].f1.folds, strict=True))
+            better, worse = (sum(pair[i] > pair[1 - i] for pair in pairs) for i in (0, 1))
             gain = row_scores.f1.mean - scores[adn].f1.mean
-            verdict = "beats" if gain > 0 else "loses to" if gain < 0 else "equals"
-            by = f" by {abs(gain):.3f}" if gain else ""
-            remarks.append(f"- {title(row)} {verdict} plain {title(adn)}{by} F1.")
+            remarks.append(
+                f"- {title(row)}: {gain:+.3f} F1 against plain {title(adn)}, "
+                f"better in {better} of {len(pairs)} folds, worse in {worse}."
+            )
     return remarks

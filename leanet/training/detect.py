@@ -15,8 +15,8 @@ from leanet.training.loop import fit
 
 
 @dataclass(frozen=True)
-class Batchable:
-    """Images and their anomaly maps on the device, cut into batches by index.
+class Samples:
+    """Images with their anomaly maps and labels, on the device.
 
     images: uint8 (N, side, side, 3). maps: float16 (N, side, side), ΔE₀₀. labels: int64 (N,).
     map_scale: the ΔE₀₀ that enters a network as 1, or "own-maximum" to scale each map by its own.
@@ -29,8 +29,14 @@ class Batchable:
 
     @classmethod
     def on(
-        cls, device: torch.device, images: np.ndarray, maps: np.ndarray, labels: np.ndarray, map_scale
-    ) -> "Batchable":
+        cls,
+        device: torch.device,
+        images: np.ndarray,
+        maps: np.ndarray,
+        labels: np.ndarray,
+        map_scale: float | str,
+    ) -> "Samples":
+        """From arrays of the shapes above."""
         arrays = (torch.from_numpy(np.array(array)).to(device) for array in (images, maps, labels))
         return cls(*arrays, map_scale)
 
@@ -47,7 +53,7 @@ class Batchable:
 def train_cell(
     row: str,
     point: int,
-    data: Batchable,
+    data: Samples,
     settings: TrainLEANet,
     *,
     fold: int,
@@ -83,7 +89,7 @@ def train_cell(
 
 @torch.inference_mode()
 def predict(
-    network: LEANet, data: Batchable, *, dtype: torch.dtype, batch_size: int = 64
+    network: LEANet, data: Samples, *, dtype: torch.dtype, batch_size: int = 64
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Scores (N,) in [0, 1], anomalous above 0.5, and attention maps (N, side / 2**p, side / 2**p) or None."""
     network.eval()

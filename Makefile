@@ -1,0 +1,34 @@
+# `make` alone lists what there is.
+PYTHON ?= python3
+READY := .venv/ready
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help repro test lint ui lock
+
+help:
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+repro: $(READY) ## set up the environment if need be, then run what is out of date: from images to F1 table
+	@python -m leanet check
+	dvc repro
+
+test: $(READY) ## set up the environment if need be, then run all tests
+	python -m pytest
+
+lint: $(READY) ## check style, and format
+	ruff check --fix .
+	ruff format .
+
+ui: $(READY) ## open MLflow on http://127.0.0.1:5000 to look at the runs
+	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+
+lock: $(READY) ## make requirements.txt anew from the ranges in pyproject.toml
+	pip install -q uv
+	uv pip compile --universal --python-version 3.11 --extra dev --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links --upgrade -q pyproject.toml -o requirements.txt
+
+$(READY): requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"Python 3.11 or newer is needed, this is {v[0]}.{v[1]}; try make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv .venv
+	pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@

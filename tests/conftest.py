@@ -1,0 +1,121 @@
+"""A tiny pipeline for tests: few small leaves, two folds, one epoch."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+TINY_SOURCE = {"draw": "leaf", "positives": 6, "negatives": 10, "side": 48, "seed": 3}
+TINY = {
+    "datasets": {"leaf": {"source": "data/sources/leaf.yaml", "positives": None, "negatives": None}},
+    "rows": ["cnn", "cnn-direct"],
+    "device": "cpu",
+    "precision": "float32",
+    "split": {"image_size": 32, "folds": 2, "seed": 1},
+    "augment": {"std": 0.1},
+    "train_unet": {
+        "epochs": 2,
+        "patience": 2,
+        "batch_size": 4,
+        "learning_rate": 0.001,
+        "betas": [0.9, 0.999],
+        "dropout": 0.5,
+        "seed": 1,
+    },
+    "train_leanet": {
+        "points": [1, 5],
+        "epochs": 2,
+        "batch_size": 4,
+        "learning_rate": 0.001,
+        "map_scale": 30,
+        "seed": 1,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the project with the tiny settings."""
+
+    root: Path
+
+    def edit(self, path: str, value: object) -> None:
+        """Set one dotted key of params.yaml."""
+        file = self.root / "params.yaml"
+        tree = yaml.safe_load(file.read_text())
+        *sections, key = path.split(".")
+        part = tree
+        for section in sections:
+            part = part[section]
+        part[key] = value
+        file.write_text(yaml.safe_dump(tree, sort_keys=False))
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
+        """Run a command in the project, with this environment's Python and tools first on the path."""
+        tools = str(Path(sys.executable).parent)
+        settings = {"LEANET_TRACKING": "off", "DVC_NO_ANALYTICS": "1", **environment}
+        env = os.environ | {"PATH": tools + os.pathsep + os.environ["PATH"]} | settings
+        env.pop("DVC_ROOT", None)
+        return subprocess.run(
+            command, cwd=self.root, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+
+    def repro(self, **environment: str) -> set[str]:
+        """`dvc repro`; the stages that it ran."""
+        done = self.run("dvc", "repro", **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return {line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")}
+
+    def copy(self, to: Path) -> "Project":
+        """The project as it stands, with its outputs and DVC's cache."""
+        shutil.copytree(self.root, to, symlinks=True)
+        return Project(to)
+
+
+def make_tiny(root: Path) -> Project:
+    """A copy of the project's own files in `root`."""
+    root.mkdir(parents=True)
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+        shutil.copy(ROOT / name, root / name)
+    for name in ("leanet", "stages", "settings"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    source = root / "data/sources/leaf.yaml"
+    source.parent.mkdir(parents=True)
+    source.write_text(yaml.safe_dump(TINY_SOURCE))
+    (root / "metrics").mkdir()
+    (root / "params.yaml").write_text(yaml.safe_dump(TINY, sort_keys=False))
+    return Project(root)
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch) -> Project:
+    """A tiny project, nothing run yet, as the working directory."""
+    project = make_tiny(tmp_path / "project")
+    monkeypatch.chdir(project.root)
+    return project
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Project:
+    """A tiny project after one `dvc repro`, in a git repository; shared, so copy it before a change."""
+    project = make_tiny(tmp_path_factory.mktemp("finished") / "project")
+    for tool in ("git", "dvc"):
+        assert project.run(tool, "init", "-q").returncode == 0
+    assert len(project.repro()) == 8
+    return project
+
+
+@pytest.fixture(scope="session")
+def potato() -> Path:
+    """The real PlantVillage Potato images, where they are."""
+    folder = Path(os.environ.get("LEANET_REAL_DATA", ROOT.parent / "shared/data")) / "potato"
+    if not folder.is_dir():
+        pytest.skip(f"no real images at {folder}; LEANET_REAL_DATA can name their folder")
+    return folder

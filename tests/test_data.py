@@ -1,0 +1,151 @@
+"""Drawing, finding, decoding, sampling and splitting images."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from skimage.color import rgb2lab
+
+from leanet.data import imageset, leaf
+from leanet.data.images import decode, list_images
+from leanet.data.sampling import assign_folds, sample
+from leanet.data.sources import fetch
+from leanet.errors import InputError
+from leanet.params import load
+from stages import split
+
+
+def test_only_chroma_tells_leaves_apart():
+    for seed in range(6):
+        normal, anomalous = (leaf.draw(np.random.default_rng(seed), 64, anomalous=kind) for kind in (False, True))
+        difference = np.abs(rgb2lab(normal.image) - rgb2lab(anomalous.image))
+        lightness, chroma = difference[..., 0], difference[..., 1:].max(axis=-1)
+        assert lightness.max() < 1.5  # rounding to 8 bits
+        assert anomalous.lesions.any()
+        assert not normal.lesions.any()
+        assert chroma[anomalous.lesions].min() > 10
+        assert chroma[~anomalous.lesions].mean() < 1
+
+
+def test_leaves_come_from_their_seed_at_any_size():
+    draw = [leaf.draw(np.random.default_rng(seed), 40, anomalous=True).image for seed in (1, 1, 2)]
+    assert draw[0].shape == (40, 40, 3)
+    assert np.array_equal(draw[0], draw[1])
+    assert not np.array_equal(draw[0], draw[2])
+
+
+def make_set(root, positives=4, negatives=6):
+    """A folder of plain images, names with a space among them."""
+    for name, count in (("Positive", positives), ("Negative", negatives)):
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            Image.new("RGB", (40, 30), (i, 100, 0)).save(root / name / f"im {i}.png")
+    return root
+
+
+@pytest.mark.parametrize("missing", ["Positive", "Negative"])
+def test_a_folder_without_a_class_is_named(tmp_path, missing):
+    root = make_set(tmp_path / "set")
+    for file in (root / missing).iterdir():
+        file.unlink()
+    with pytest.raises(InputError, match=f"{missing}: no image"):
+        list_images(root)
+    (root / missing).rmdir()
+    with pytest.raises(InputError, match=f"no folder {missing}/; expected Positive/"):
+        fetch(root, tmp_path / "to")
+
+
+def test_what_is_no_image_is_named(tmp_path):
+    whole = tmp_path / "whole.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(whole)
+    cut, text = tmp_path / "cut off.jpg", tmp_path / "text.png"
+    cut.write_bytes(whole.read_bytes()[:1500])
+    text.write_text("no image")
+    for file in (cut, text):
+        with pytest.raises(InputError, match=f"{file.name}: cannot be decoded"):
+            decode(file, 32)
+    assert decode(whole, 64).shape == (64, 64, 3)
+
+
+def test_decoding_resizes_to_a_square(tmp_path):
+    file = tmp_path / "half.png"
+    pixels = np.zeros((20, 60, 3), np.uint8)
+    pixels[:, 30:] = 255
+    Image.fromarray(pixels).save(file)
+    small = decode(file, 32)
+    assert small.shape == (32, 32, 3)
+    assert small[:, :12].max() == 0
+    assert small[:, 20:].min() == 255
+
+
+def test_sampling_takes_the_asked_number_the_same_each_time():
+    images = sorted([(f"Positive/{i}", 1) for i in range(20)] + [(f"Negative/{i}", 0) for i in range(30)])
+    taken = sample(images, (None, 5), seed=1)
+    assert [label for _, label in taken].count(1) == 5
+    assert [label for _, label in taken].count(0) == 30
+    assert taken == sorted(taken) == sample(images, (None, 5), seed=1)
+    assert taken != sample(images, (None, 5), seed=2)
+    # The normals drawn do not depend on how many positives are.
+    normals = [image for image in sample(images, (8, 5), seed=1) if not image[1]]
+    assert normals == [image for image in sample(images, (8, 9), seed=1) if not image[1]]
+    with pytest.raises(InputError, match="positives is 21, but the set has only 20"):
+        sample(images, (None, 21), seed=1)
+
+
+def test_folds_are_stratified():
+    labels = np.array([1] * 13 + [0] * 31)
+    folds = assign_folds(labels, 5, seed=1)
+    for label in (0, 1):
+        sizes = np.bincount(folds[labels == label], minlength=5)
+        assert sizes.max() - sizes.min() <= 1
+    with pytest.raises(InputError, match="split.folds is 14, but there are only 13 anomalous images"):
+        assign_folds(labels, 14, seed=1)
+
+
+def test_split_leaves_nothing_half_written(tiny):
+    make_set(tiny.root / "data/raw/leaf")
+    split.main(load(), "leaf")
+    (tiny.root / "data/raw/leaf/Positive/im 3.png").write_text("no image")
+    before = (tiny.root / "data/split/leaf/manifest.csv").read_bytes()
+    with pytest.raises(InputError, match="im 3.png: cannot be decoded"):
+        split.main(load(), "leaf")
+    assert (tiny.root / "data/split/leaf/manifest.csv").read_bytes() == before
+    assert [folder.name for folder in (tiny.root / "data/split").iterdir()] == ["leaf"]
+
+
+def test_manifest_says_what_the_array_holds(tiny):
+    raw = make_set(tiny.root / "data/raw/leaf")
+    split.main(load(), "leaf")
+    data = imageset.load(tiny.root / "data/split/leaf", 32)
+    assert list(data.manifest) == ["path", "sha256", "label", "fold"]
+    for i, image in data.manifest.iterrows():
+        assert np.array_equal(data.images[i], decode(raw / image["path"], 32))
+        assert image["sha256"] == imageset.sha256(raw / image["path"])
+        assert image["label"] == image["path"].startswith("Positive")
+    for fold in data.folds:
+        both = np.concatenate([data.trained(fold), data.tested(fold)])
+        assert sorted(both) == list(range(10))
+        assert not data.labels[data.normals(fold)].any()
+
+
+def test_an_array_of_another_size_is_named(tiny):
+    make_set(tiny.root / "data/raw/leaf")
+    split.main(load(), "leaf")
+    with pytest.raises(InputError, match=r"10×32×32×3, expected 10×64×64×3 by params.yaml split.image_size"):
+        imageset.load(tiny.root / "data/split/leaf", 64)
+    data = imageset.load(tiny.root / "data/split/leaf", 32)
+    (tiny.root / "maps").mkdir()
+    np.save(tiny.root / "maps/fold0.npy", np.zeros((10, 16, 16), np.float16))
+    with pytest.raises(InputError, match=r"holds maps of 10×16×16, expected 10×32×32"):
+        imageset.load_maps(tiny.root / "maps", 0, data)
+
+
+def test_the_papers_potato_set(tiny, potato):
+    """Table 2: 50 of the 2000 positives, all 152 normals."""
+    tiny.edit("datasets.potato", {"source": str(potato), "positives": 50, "negatives": None})
+    (tiny.root / "data/raw").mkdir()
+    (tiny.root / "data/raw/potato").symlink_to(potato)
+    split.main(load(), "potato")
+    manifest = pd.read_csv("data/split/potato/manifest.csv")
+    assert manifest["label"].value_counts().to_dict() == {0: 152, 1: 50}
+    assert manifest["sha256"].is_unique

@@ -1,0 +1,168 @@
+"""The pipeline as DVC sees it: what depends on what, and what a change makes it run again."""
+
+import ast
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+from imports import imported_modules
+
+STAGES = ("download", "split", "augment", "train_unet", "anomaly_maps", "train_leanet", "report")
+
+
+def stage_definitions() -> dict[str, dict]:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    return {name: stage.get("do", stage) for name, stage in stages.items()}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_depends_on_the_modules_it_imports(name):
+    listed = [dep for dep in stage_definitions()[name]["deps"] if dep.endswith(".py")]
+    assert sorted(listed) == sorted(imported_modules(ROOT / f"stages/{name}.py", ROOT))
+
+
+def test_the_stages_are_those_of_the_paper_in_its_order():
+    assert tuple(stage_definitions()) == STAGES
+
+
+def test_packages_are_no_dependencies_because_they_hold_nothing():
+    for package in ROOT.glob("leanet/**/__init__.py"):
+        body = ast.parse(package.read_text()).body
+        assert all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body)
+
+
+def test_scripts_are_small():
+    for script in ROOT.glob("stages/*.py"):
+        assert len(script.read_text().splitlines()) <= 100, script
+
+
+TRAINED = {"train_leanet@leaf-cnn", "train_leanet@leaf-cnn-direct"}
+FROM_MAPS = {*TRAINED, "report"}
+FROM_UNET = {"train_unet@leaf", "anomaly_maps@leaf", *FROM_MAPS}
+FROM_SPLIT = {"split@leaf", "augment@leaf", *FROM_UNET}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "runs"),
+    [
+        ("device", "auto", set()),
+        ("train_leanet.map_scale", "own-maximum", FROM_MAPS),
+        ("train_leanet.points", [1], FROM_MAPS),
+        ("train_unet.learning_rate", 0.002, FROM_UNET),
+        ("augment.std", 0.2, {"augment@leaf", *FROM_UNET}),
+        ("datasets.leaf.negatives", 8, FROM_SPLIT),
+        ("rows", ["cnn"], {"report"}),
+        ("rows", ["cnn", "cnn-direct", "cnn-resnet"], {"train_leanet@leaf-cnn-resnet", "report"}),
+    ],
+)
+def test_a_parameter_reruns_what_depends_on_it_and_nothing_else(finished, tmp_path, key, value, runs):
+    project = finished.copy(tmp_path / "project")
+    project.edit(key, value)
+    assert project.repro() == runs
+    assert project.repro() == set()
+
+
+def test_precision_reruns_what_computes_in_it(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    project.edit("precision", "bf16")
+    assert project.repro() == FROM_UNET
+
+
+def test_a_changed_image_and_a_changed_module_rerun_what_depends_on_them(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    source = project.root / "data/sources/leaf.yaml"
+    source.write_text(source.read_text().replace("seed: 3", "seed: 4"))
+    assert project.repro() == {"download@leaf", *FROM_SPLIT}
+    tables = project.root / "leanet/report/tables.py"
+    tables.write_text(tables.read_text() + "# a comment\n")
+    assert project.repro() == {"report"}
+
+
+def test_going_back_restores_and_does_not_train(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    predictions = project.root / "data/cv/leaf/cnn-direct/predictions.csv"
+    metrics = project.root / "metrics/report.json"
+    before = predictions.read_bytes(), metrics.read_bytes()
+    project.edit("train_leanet.epochs", 1)
+    assert project.repro() == FROM_MAPS
+    assert predictions.read_bytes() != before[0]
+    project.edit("train_leanet.epochs", 2)
+    # The report keeps its outputs in git, which switches the run-cache off for it alone.
+    assert project.repro() == {"report"}
+    assert (predictions.read_bytes(), metrics.read_bytes()) == before
+
+
+def test_a_removed_row_leaves_nothing_in_the_report(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    project.edit("rows", ["cnn"])
+    project.repro()
+    assert "cnn-direct" not in (project.root / "metrics/report.json").read_text()
+    assert not (project.root / "data/cv/leaf/cnn-direct").exists()
+    # A machine that never had the row agrees on every hash: nothing is left to run there.
+    never = finished.copy(tmp_path / "never")
+    never.edit("rows", ["cnn"])
+    shutil.rmtree(never.root / "data/cv/leaf/cnn-direct")
+    (never.root / "dvc.lock").write_text((project.root / "dvc.lock").read_text())
+    for name in ("report", "metrics", ".dvc/cache"):
+        shutil.rmtree(never.root / name)
+        shutil.copytree(project.root / name, never.root / name)
+    assert never.repro() == set()
+
+
+def test_report_says_what_its_metrics_say(finished):
+    metrics = json.loads((finished.root / "metrics/report.json").read_text())["leaf"]
+    assert set(metrics) == {"anomaly_map", "cnn", "cnn-direct"}
+    table = (finished.root / "metrics/report.md").read_text()
+    for row in ("cnn", "cnn-direct"):
+        assert f"{metrics[row]['f1']['mean']:.3f} ± {metrics[row]['f1']['deviation']:.3f}" in table
+    pictures = sorted(file.name for file in (finished.root / "report/pictures").iterdir())
+    assert pictures == ["leaf-cnn-direct-point1.png", "leaf-cnn-direct-point5.png"]
+    assert (finished.root / "data/maps/leaf/preview.png").stat().st_size > 1000
+
+
+def test_dvcs_own_views_answer(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    project.run("git", "add", "-A")
+    commit = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "first"]
+    assert project.run(*commit).returncode == 0
+    project.edit("train_leanet.learning_rate", 0.01)
+    project.repro()
+    shown = project.run("dvc", "metrics", "show", "--json")
+    assert "cnn-direct" in json.loads(shown.stdout)[""]["data"]["metrics/report.json"]["data"]["leaf"]
+    changed = json.loads(project.run("dvc", "params", "diff", "--json").stdout)
+    assert list(changed["params.yaml"]) == ["train_leanet.learning_rate"]
+    assert "leaf.cnn.auroc.mean" in project.run("dvc", "metrics", "diff", "--all").stdout
+    plots = project.run("dvc", "plots", "show", "--out", "plots")
+    assert plots.returncode == 0, plots.stderr
+    page = Path(project.root / "plots/index.html").read_text()
+    assert "leaf-cnn-direct-point5.png" in page
+
+
+def test_an_experiment_runs_and_is_listed(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    project.run("git", "add", "-A")
+    project.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "first")
+    done = project.run("dvc", "exp", "run", "-n", "higher", "-S", "train_leanet.learning_rate=0.01")
+    assert done.returncode == 0, done.stderr
+    shown = project.run("dvc", "exp", "show", "--csv").stdout
+    assert "higher" in shown
+    assert "leaf.cnn.f1.mean" in shown
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("rows", ["cnn", "cnn-dirct"], "params.yaml: rows is cnn-dirct, expected one of"),
+        ("split.folds", 9, "split.folds is 9, but there are only 6 anomalous images"),
+    ],
+)
+def test_a_mistake_stops_the_pipeline_with_one_line(finished, tmp_path, key, value, said):
+    project = finished.copy(tmp_path / "project")
+    project.edit(key, value)
+    done = project.run("dvc", "repro")
+    assert done.returncode != 0
+    assert said in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

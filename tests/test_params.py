@@ -1,0 +1,115 @@
+import pytest
+import yaml
+from conftest import ROOT
+
+from leanet import settings
+from leanet.errors import InputError
+from leanet.params import load
+
+ABSENT = object()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("split.folds", 1, "split.folds is 1, expected a whole number of at least 2"),
+        ("split.folds", "five", "split.folds is 'five', expected a whole number"),
+        ("split.folds", True, "split.folds is True, expected a whole number"),
+        ("split.image_size", 100, "split.image_size is 100, expected a power of two from 32 to 1024"),
+        ("split.fold", 5, "split: unknown key 'fold'; did you mean folds?"),
+        ("colour", 1, "unknown key 'colour'; known are datasets, rows"),
+        ("split.seed", ABSENT, "split: key 'seed' is missing"),
+        ("split", 5, "split: expected the keys image_size, folds, seed"),
+        ("rows", ["cnn", "resnet19"], "rows is resnet19, expected one of resnet18, resnet18-direct"),
+        ("rows", [], "rows is empty, expected at least one"),
+        ("rows", "cnn", "rows is 'cnn', expected a list"),
+        ("rows", ["cnn", "cnn"], "rows names cnn twice"),
+        ("device", "gpu", "device is 'gpu', expected auto or cpu or cuda or mps"),
+        ("precision", 16, "precision is 16, expected auto or float32 or bf16"),
+        ("datasets", {}, "datasets is empty"),
+        ("datasets.leaf.source", "no/such", "datasets.leaf.source: there is no no/such"),
+        ("datasets.leaf.positives", 0, "datasets.leaf.positives is 0, expected a whole number of at least 1"),
+        ("augment.std", -1, "augment.std is -1.0, expected a number of at least 0"),
+        ("train_unet.learning_rate", "1e-3", "train_unet.learning_rate is '1e-3', expected a number such as"),
+        ("train_unet.betas", [0.9], "train_unet.betas: expected two numbers"),
+        ("train_leanet.points", [6], "train_leanet.points is 6, expected an attention point from 1 to 5"),
+        ("train_leanet.points", [], "train_leanet.points is empty"),
+        ("train_leanet.map_scale", 0, "map_scale is 0.0, expected a colour difference above 0, or own-maximum"),
+        ("train_leanet.map_scale", "max", "train_leanet.map_scale is 'max', expected a number"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_key(tiny, key, value, said):
+    load()
+    tree = yaml.safe_load((tiny.root / "params.yaml").read_text())
+    *sections, last = key.split(".")
+    part = tree
+    for section in sections:
+        part = part[section]
+    if value is ABSENT:
+        del part[last]
+    else:
+        part[last] = value
+    (tiny.root / "params.yaml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(InputError) as error:
+        load()
+    assert str(error.value).startswith("params.yaml")
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_name_that_dvc_could_not_tell_apart_is_refused(tiny):
+    tiny.edit("datasets.my-leaf", {"source": "data/sources/leaf.yaml", "positives": None, "negatives": None})
+    with pytest.raises(InputError, match="datasets.my-leaf: expected a name of letters, digits and _"):
+        load()
+
+
+def test_broken_yaml_is_one_line(tiny):
+    (tiny.root / "params.yaml").write_text("split: [1\nfolds: 2")
+    with pytest.raises(InputError, match=r"params.yaml: line \d: not valid YAML"):
+        load()
+    (tiny.root / "params.yaml").unlink()
+    with pytest.raises(InputError, match="params.yaml: not found; run from the project's root"):
+        load()
+
+
+@pytest.fixture
+def own_params(tiny):
+    """The project's real params.yaml in the tiny project."""
+    file = tiny.root / "params.yaml"
+    file.write_text((ROOT / "params.yaml").read_text())
+    return file
+
+
+def test_settings_switch_values_and_keep_comments(own_params):
+    before = own_params.read_text()
+    settings.apply("paper")
+    paper = load()
+    assert (paper.split.image_size, paper.train_unet.epochs) == (256, 500)
+    assert (paper.train_leanet.epochs, paper.train_leanet.points) == (100, [1, 2, 3, 4, 5])
+    comments = [line.split("#")[1] for line in before.splitlines() if "#" in line]
+    assert [line.split("#")[1] for line in own_params.read_text().splitlines() if "#" in line] == comments
+    settings.apply("quick")
+    values = yaml.safe_load(own_params.read_text())
+    assert values == yaml.safe_load(before)
+    with pytest.raises(InputError, match="there are the settings paper, photos, quick"):
+        settings.apply("quik")
+
+
+def test_use_makes_a_folder_the_data_set(own_params, tmp_path):
+    before = own_params.read_text()
+    settings.use("beans", str(tmp_path), positives=50, negatives=None)
+    (name, dataset), *others = load().datasets.items()
+    assert not others
+    assert (name, dataset.source, dataset.positives, dataset.negatives) == ("beans", str(tmp_path), 50, None)
+    assert before.count("#") == own_params.read_text().count("#")
+
+
+def test_every_knob_of_the_quick_settings_is_the_default():
+    defaults = yaml.safe_load((ROOT / "params.yaml").read_text())
+    quick = yaml.safe_load((ROOT / "settings/quick.yaml").read_text())
+    paper = yaml.safe_load((ROOT / "settings/paper.yaml").read_text())
+    for key, value in quick.items():
+        assert value == (defaults[key] if key == "rows" else {name: defaults[key][name] for name in value})
+    # What one of them sets, the other sets too: switching back leaves nothing behind.
+    for key in paper:
+        assert key == "rows" or paper[key].keys() == quick[key].keys()
