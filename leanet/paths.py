@@ -26,9 +26,9 @@ def split(dataset: str) -> Path:
     return Path("data/split") / dataset
 
 
-def augment(dataset: str) -> Path:
-    """`basis.json`, the Fancy-PCA basis of each fold, and a preview."""
-    return Path("data/augment") / dataset
+def basis(dataset: str) -> Path:
+    """The Fancy-PCA basis of each fold."""
+    return Path("data/augment") / f"{dataset}.json"
 
 
 def unet(dataset: str) -> Path:
@@ -37,8 +37,13 @@ def unet(dataset: str) -> Path:
 
 
 def maps(dataset: str) -> Path:
-    """`fold<k>.npy`, the anomaly maps of all images by the colouriser of fold k, and a preview."""
+    """`fold<k>.npy`, the anomaly maps of all images by the colouriser of fold k, and `recolored.npy`."""
     return Path("data/maps") / dataset
+
+
+def preview(dataset: str, stage: str) -> Path:
+    """A picture for people; apart from what networks are trained on, so that its looks never retrain one."""
+    return Path("data/previews") / f"{dataset}-{stage}.png"
 
 
 def cv(dataset: str, row: str) -> Path:

@@ -24,6 +24,7 @@ from leanet.scores import decision_scores, ranking_scores, score_maps, score_row
 
 EXPERIMENT = "leanet"
 KEY = "leanet.key"
+TEXTS = (".csv", ".json", ".md")
 # A server that is down shall cost seconds, not the minutes of MLflow's own retries.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
@@ -40,7 +41,7 @@ class Record:
     stage: str
     names: tuple[str, ...]
     sections: tuple[str, ...]
-    folders: tuple[Path, ...]
+    folders: tuple[Path, ...] = ()
     files: tuple[Path, ...] = ()
 
     @property
@@ -48,16 +49,10 @@ class Record:
         """As DVC writes it, train_leanet@leaf-resnet18."""
         return "@".join([self.stage, "-".join(self.names)]) if self.names else self.stage
 
-    @property
-    def texts(self) -> list[Path]:
-        """The tables and figures among its outputs: what a run is made from."""
+    def outputs(self, *suffixes: str) -> list[Path]:
+        """Its files of these kinds: tables and figures are what a run is made from, pictures go along."""
         inside = (file for folder in self.folders for file in sorted(folder.glob("*")))
-        return [file for file in (*inside, *self.files) if file.suffix in (".csv", ".json", ".md")]
-
-    @property
-    def pictures(self) -> list[Path]:
-        """Its pictures."""
-        return [file for folder in self.folders for file in sorted(folder.glob("*.png"))]
+        return [file for file in (*inside, *self.files) if file.suffix in suffixes]
 
 
 def records(params: Params) -> Iterator[Record]:
@@ -66,10 +61,11 @@ def records(params: Params) -> Iterator[Record]:
         one = (dataset,)
         yield Record("download", one, ("datasets",), (paths.raw(dataset),))
         yield Record("split", one, ("datasets", "split"), (paths.split(dataset),))
-        yield Record("augment", one, ("augment",), (paths.augment(dataset),))
+        drawn = (paths.basis(dataset), paths.preview(dataset, "augment"))
+        yield Record("augment", one, ("augment",), files=drawn)
         yield Record("train_unet", one, ("augment", "precision", "train_unet"), (paths.unet(dataset),))
         maps = (paths.maps(dataset), paths.cv(dataset, paths.MAP_ALONE))
-        yield Record("anomaly_maps", one, ("precision",), maps)
+        yield Record("anomaly_maps", one, ("precision",), maps, (paths.preview(dataset, "maps"),))
         for row in params.rows:
             sections = ("precision", "train_leanet")
             yield Record("train_leanet", (dataset, row), sections, (paths.cv(dataset, row),))
@@ -122,7 +118,7 @@ def _log(client, experiment_id: str, params: Params, record: Record) -> bool:
     """Make the runs of one stage, unless they are there; whether they were made."""
     settings = _settings(params, record)
     key = hashlib.sha256(json.dumps([record.address, settings]).encode())
-    for file in record.texts:
+    for file in record.outputs(*TEXTS):
         key.update(sha256(file).encode())
     found = client.search_runs([experiment_id], f"tags.`{KEY}` = '{key.hexdigest()}'")
     if any(run.info.status == "FINISHED" for run in found):
@@ -144,7 +140,7 @@ def _log(client, experiment_id: str, params: Params, record: Record) -> bool:
     _log_params(client, run, settings)
     _log_dataset(client, run, record)
     _log_metrics(client, run, _figures(record), start)
-    for picture in record.pictures:
+    for picture in record.outputs(".png"):
         client.log_artifact(run, str(picture))
     for cell in _cells(record):
         child_tags = {
@@ -220,8 +216,8 @@ class _Cell:
 
 
 def _cells(record: Record) -> Iterator[_Cell]:
-    file = record.folders[0] / "history.csv"
-    if not file.exists():
+    file = next((file for file in record.outputs(*TEXTS) if file.name == "history.csv"), None)
+    if file is None:
         return
     history = pd.read_csv(file)
     axes = [name for name in ("fold", "point") if name in history]

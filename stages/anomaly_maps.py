@@ -45,11 +45,12 @@ def main(params: Params, dataset: str) -> dict:
                 statistics[name][tested] = statistic(maps[tested].astype(np.float32))
             if fold == 0:
                 shown = data.examples(fold, positives=4, negatives=4)
-                grid = [[data.images[i], recolored[i], maps[i]] for i in shown]
-                save_grid(folder / "preview.png", grid, ["original", "recoloured", "anomaly map"], tops={2: 30})
+                grid = [[data.images[i], recolored[i], np.array(maps[i])] for i in shown]
         np.save(folder / "recolored.npy", recolored)
         scores = data.manifest[["path", "label", "fold"]].assign(**statistics)
         scores.to_csv(scored / "scores.csv", index=False, float_format="%.6g")
+    titles = ["original", "recoloured", "anomaly map"]
+    save_grid(paths.preview(dataset, "maps"), grid, titles, tops={2: 30})
     return {"device": str(device), "precision": str(dtype)}
 
 

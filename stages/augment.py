@@ -16,14 +16,17 @@ from leanet.pictures import save_grid
 def main(params: Params, dataset: str) -> None:
     data = imageset.load(paths.split(dataset), params.split.image_size)
     bases = [fancy_pca.fit(data.images[i] for i in data.normals(fold)) for fold in data.folds]
-    with paths.whole(paths.augment(dataset)) as folder:
-        (folder / "basis.json").write_text(json.dumps([basis.as_lists() for basis in bases], indent=1))
-        rng = np.random.default_rng(0)
-        shown = data.images[data.normals(0)[:4]] / 255
-        alphas = rng.normal(0, params.augment.std, (6, 3))
-        draws = [shown] + [(shown + shift).clip(0, 1) for shift in bases[0].shifts(alphas)]
-        titles = ["original"] + ["draw"] * len(alphas)
-        save_grid(folder / "preview.png", [list(column) for column in zip(*draws, strict=True)], titles)
+    file = paths.basis(dataset)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps([basis.as_lists() for basis in bases], indent=1))
+
+    rng = np.random.default_rng(0)
+    shown = data.images[data.normals(0)[:4]] / 255
+    alphas = rng.normal(0, params.augment.std, (6, 3))
+    draws = [shown] + [(shown + shift).clip(0, 1) for shift in bases[0].shifts(alphas)]
+    titles = ["original"] + ["draw"] * len(alphas)
+    rows = [list(row) for row in zip(*draws, strict=True)]
+    save_grid(paths.preview(dataset, "augment"), rows, titles)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def main(params: Params, dataset: str) -> dict:
     dtype = devices.number_format(params.precision, device)
     settings = params.train_unet
     data = imageset.load(paths.split(dataset), params.split.image_size)
-    bases = json.loads((paths.augment(dataset) / "basis.json").read_text())
+    bases = json.loads(paths.basis(dataset).read_text())
     history, trained = [], 0
     with (
         paths.whole(paths.unet(dataset)) as folder,

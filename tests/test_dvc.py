@@ -81,6 +81,13 @@ def test_a_changed_image_and_a_changed_module_rerun_what_depends_on_them(finishe
     assert project.repro() == {"report"}
 
 
+def test_how_pictures_look_retrains_nothing(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    pictures = project.root / "leanet/pictures.py"
+    pictures.write_text(pictures.read_text().replace("inferno", "viridis"))
+    assert project.repro() == {"augment@leaf", "anomaly_maps@leaf", "report"}
+
+
 def test_going_back_restores_and_does_not_train(finished, tmp_path):
     project = finished.copy(tmp_path / "project")
     predictions = project.root / "data/cv/leaf/cnn-direct/predictions.csv"
@@ -120,7 +127,7 @@ def test_report_says_what_its_metrics_say(finished):
         assert f"{metrics[row]['f1']['mean']:.3f} ± {metrics[row]['f1']['deviation']:.3f}" in table
     pictures = sorted(file.name for file in (finished.root / "report/pictures").iterdir())
     assert pictures == ["leaf-cnn-direct-point1.png", "leaf-cnn-direct-point5.png"]
-    assert (finished.root / "data/maps/leaf/preview.png").stat().st_size > 1000
+    assert (finished.root / "data/previews/leaf-maps.png").stat().st_size > 1000
 
 
 def test_dvcs_own_views_answer(finished, tmp_path):

@@ -98,7 +98,7 @@ def test_no_test_image_reaches_what_is_fitted_for_its_fold(tiny):
     for stage in (download, split):
         stage.main(params, "leaf")
     losses = fit_all(params)
-    weights, basis = tiny.root / "data/unet/leaf/fold0.safetensors", tiny.root / "data/augment/leaf/basis.json"
+    weights, basis = tiny.root / "data/unet/leaf/fold0.safetensors", tiny.root / "data/augment/leaf.json"
     before = weights.read_bytes(), basis.read_text().split("eigenvalues")[1]
     maps_before = np.load("data/maps/leaf/fold0.npy")
 
