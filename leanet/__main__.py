@@ -33,7 +33,6 @@ def settings(arguments: argparse.Namespace) -> None:
     from leanet.settings import apply
 
     apply(arguments.name)
-    load()
     print(f"params.yaml now has the {arguments.name} settings; `git diff params.yaml` shows what changed")
 
 
@@ -41,8 +40,7 @@ def use(arguments: argparse.Namespace) -> None:
     from leanet import settings as params_file
 
     params_file.use(arguments.name, arguments.folder, arguments.positives, arguments.negatives)
-    load()
-    print(f"params.yaml now names {arguments.folder} as its data set {arguments.name}")
+    print(f"params.yaml now has {arguments.folder} as its data set {arguments.name}, in place of what it had")
 
 
 def track(arguments: argparse.Namespace) -> None:

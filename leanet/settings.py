@@ -6,7 +6,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from leanet import paths
+from leanet.data.images import list_images
 from leanet.errors import InputError
+from leanet.params import load
 
 FOLDER = Path("settings")
 
@@ -15,7 +17,7 @@ def apply(name: str) -> None:
     """Lay the values of `settings/<name>.yaml` over params.yaml.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or it gives a value that is not valid; params.yaml stays.
     """
     file = FOLDER / f"{name}.yaml"
     if not file.exists():
@@ -25,7 +27,15 @@ def apply(name: str) -> None:
 
 
 def use(name: str, source: str, positives: int | None, negatives: int | None) -> None:
-    """Make the folder `source` the one data set of params.yaml, called `name`."""
+    """Make the folder `source` the one data set of params.yaml, called `name`.
+
+    Raises:
+        InputError: the folder lacks a class or has fewer images than asked for; params.yaml stays.
+    """
+    labels = [label for _, label in list_images(Path(source))]
+    for label, (count, key) in enumerate(((negatives, "negatives"), (positives, "positives"))):
+        if count is not None and count > labels.count(label):
+            raise InputError(f"{key} is {count}, but {source} has only {labels.count(label)}")
 
     def replace(tree: CommentedMap) -> None:
         datasets = tree["datasets"]
@@ -47,10 +57,17 @@ def _yaml() -> YAML:
 
 
 def _lay_over(change) -> None:
+    """Change params.yaml; what would not be valid is not kept."""
+    before = paths.PARAMS.read_text(encoding="utf-8")
     yaml = _yaml()
-    tree = yaml.load(paths.PARAMS)
+    tree = yaml.load(before)
     change(tree)
     yaml.dump(tree, paths.PARAMS)
+    try:
+        load()
+    except InputError:
+        paths.PARAMS.write_text(before, encoding="utf-8")
+        raise
 
 
 def _merge(tree: CommentedMap, changes: CommentedMap) -> None:
