@@ -7,6 +7,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from leanet import paths
 from leanet.data.images import list_images
+from leanet.data.sampling import sample
 from leanet.errors import InputError
 from leanet.params import load
 
@@ -23,7 +24,7 @@ def apply(name: str) -> None:
     if not file.exists():
         there = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
         raise InputError(f"there is no {file}; there are the settings {there}")
-    _lay_over(lambda tree: _merge(tree, _yaml().load(file)))
+    _edit(lambda tree: _merge(tree, _yaml().load(file)))
 
 
 def use(name: str, source: str, positives: int | None, negatives: int | None) -> None:
@@ -32,10 +33,8 @@ def use(name: str, source: str, positives: int | None, negatives: int | None) ->
     Raises:
         InputError: the folder lacks a class or has fewer images than asked for; params.yaml stays.
     """
-    labels = [label for _, label in list_images(Path(source))]
-    for label, (count, key) in enumerate(((negatives, "negatives"), (positives, "positives"))):
-        if count is not None and count > labels.count(label):
-            raise InputError(f"{key} is {count}, but {source} has only {labels.count(label)}")
+    # As stage split will; whatever is wrong with the folder or the numbers is said now.
+    sample(list_images(Path(source)), (negatives, positives), seed=0)
 
     def replace(tree: CommentedMap) -> None:
         datasets = tree["datasets"]
@@ -45,7 +44,7 @@ def use(name: str, source: str, positives: int | None, negatives: int | None) ->
             del datasets[old]
         datasets[name] = entry
 
-    _lay_over(replace)
+    _edit(replace)
 
 
 def _yaml() -> YAML:
@@ -56,7 +55,7 @@ def _yaml() -> YAML:
     return yaml
 
 
-def _lay_over(change) -> None:
+def _edit(change) -> None:
     """Change params.yaml; what would not be valid is not kept."""
     before = paths.PARAMS.read_text(encoding="utf-8")
     yaml = _yaml()
