@@ -5,6 +5,8 @@ thresholds are those of scikit-image, the oracle of the tests. L* is in [0, 100]
 colours lie within [-108, 99].
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -18,6 +20,9 @@ RGB_TO_XYZ = torch.tensor(
     dtype=torch.float64,
 )
 WHITE = torch.tensor([0.95047, 1.0, 1.08883], dtype=torch.float64)
+
+PIECE = 2**17  # pixels: the temporaries of two cores' halves stay near them (benchmarks/README.md)
+TINY = 1e-15  # added to a length before it divides; its square is still a float32
 
 
 def _mix(matrix: Tensor, colors: Tensor) -> Tensor:
@@ -55,41 +60,66 @@ def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
     With the parametric factors k_L = k_C = k_H = 1. Names and steps follow Sharma, Wu & Dalal,
     "The CIEDE2000 color-difference formula", Color Research and Application 30(1), 2005.
     """
-    L1, a1, b1 = lab1.unbind(-3)
-    L2, a2, b2 = lab2.unbind(-3)
+    planes = [plane.reshape(-1) for lab in (lab1, lab2) for plane in lab.unbind(-3)]
+    # Some fifty operations: on the CPU they go over pieces that stay in its caches.
+    piece = PIECE if lab1.device.type == "cpu" else max(1, planes[0].numel())
+    difference = torch.empty_like(planes[0])
+    for out, *colors in zip(difference.split(piece), *(plane.split(piece) for plane in planes), strict=True):
+        out.copy_(_ciede2000(*colors))
+    return difference.reshape(lab1.select(-3, 0).shape)
 
-    # Step 1: C' and h' (in degrees; hue 0 for grey).
-    C_mean7 = ((torch.hypot(a1, b1) + torch.hypot(a2, b2)) / 2) ** 7
-    G = 0.5 * (1 - torch.sqrt(C_mean7 / (C_mean7 + 25.0**7)))
-    a1, a2 = (1 + G) * a1, (1 + G) * a2
-    C1, C2 = torch.hypot(a1, b1), torch.hypot(a2, b2)
-    h1 = torch.rad2deg(torch.atan2(b1, a1)) % 360
-    h2 = torch.rad2deg(torch.atan2(b2, a2)) % 360
 
-    # Step 2: differences; hue the short way round, and none where one colour is grey.
-    both_hued = C1 * C2 != 0
-    dh = torch.where(both_hued, (h2 - h1 + 180) % 360 - 180, 0)
-    # The modulus maps a turn of +180° to -180°; the sign matters to the rotation term.
-    dh = torch.where(h2 - h1 == 180, 180, dh)
-    dL, dC = L2 - L1, C2 - C1
-    dH = 2 * torch.sqrt(C1 * C2) * torch.sin(torch.deg2rad(dh) / 2)
+def _ciede2000(L1: Tensor, a1: Tensor, b1: Tensor, L2: Tensor, a2: Tensor, b2: Tensor) -> Tensor:
+    """ΔE₀₀ of colours given as planes; hues are unit vectors here, and one atan2 is all the trigonometry."""
+    # Step 1: a' and C'; the unit vector (x, y) stands for the hue h'.
+    b1_squared, b2_squared = b1 * b1, b2 * b2
+    C1, C2 = torch.addcmul(b1_squared, a1, a1).sqrt_(), torch.addcmul(b2_squared, a2, a2).sqrt_()
+    G = 0.5 - 0.5 * _seventh((C1 + C2) / 2)
+    a1, a2 = torch.addcmul(a1, G, a1), torch.addcmul(a2, G, a2)
+    C1, C2 = torch.addcmul(b1_squared, a1, a1).sqrt_(), torch.addcmul(b2_squared, a2, a2).sqrt_()
+    scale1, scale2 = C1.clamp(min=TINY).reciprocal_(), C2.clamp(min=TINY).reciprocal_()
+    x1, y1, x2, y2 = a1 * scale1, b1 * scale1, a2 * scale2, b2 * scale2
 
-    # Step 3: means; the mean hue lies on the short arc, and is the sum where one colour is grey.
-    L, C = (L1 + L2) / 2, (C1 + C2) / 2
-    h = (h1 + h2) / 2
-    h = torch.where((h1 - h2).abs() > 180, torch.where(h1 + h2 < 360, h + 180, h - 180), h)
-    h = torch.where(both_hued, h, h1 + h2)
+    # Step 2: differences. (dx, dy) is 2 sin(Δh'/2) long. Its sign is that of sin Δh'; for hues just opposite,
+    # Sharma's: plus where h2' is the larger, which is where h1' lies in [0°, 180°).
+    dx, dy = x2 - x1, y2 - y1
+    opposite = torch.copysign(torch.full_like(x1, TINY), torch.add(y1, x1, alpha=TINY))
+    turn = torch.addcmul(torch.addcmul(opposite, x1, y2), y1, x2, value=-1)
+    turn = torch.copysign(torch.ones_like(turn), turn)
+    dH = torch.addcmul(dx * dx, dy, dy).mul_(C1).mul_(C2).sqrt_().mul_(turn)
 
-    def cos(degrees: Tensor) -> Tensor:
-        return torch.cos(torch.deg2rad(degrees))
+    # Step 3: means. The mean hue lies along the sum of the unit vectors and, turned by 90°, along their
+    # difference; one of the two is always long enough.
+    x, y = torch.addcmul(x1.add_(x2), turn, dy), torch.addcmul(y1.add_(y2), turn, dx, value=-1)
+    scale = torch.addcmul(x * x, y, y).clamp_(min=TINY).rsqrt_()
+    cos, sin = x.mul_(scale), y.mul_(scale)
+    cos2, sin2 = (cos * cos).mul_(2).sub_(1), (sin * cos).mul_(2)
+    cos3, sin3 = cos * (2 * cos2 - 1), sin * (2 * cos2 + 1)
+    cos4, sin4 = (cos2 * cos2).mul_(2).sub_(1), (sin2 * cos2).mul_(2)
+    T = torch.ones_like(cos)
+    for factor, shift, c, s in (  # factor · cos(n h - shift)
+        (-0.17, 30, cos, sin),
+        (0.24, 0, cos2, sin2),
+        (0.32, -6, cos3, sin3),
+        (-0.20, 63, cos4, sin4),
+    ):
+        T.add_(c, alpha=factor * math.cos(math.radians(shift)))
+        T.add_(s, alpha=factor * math.sin(math.radians(shift)))
+    # h' from 0° to 360°, as the published formula has it: 275° is far from 5°, not near.
+    h = torch.atan2(sin.neg_(), cos.neg_()).add_(math.pi)
+    two_d_theta = ((h - math.radians(275)) / math.radians(25)).square_().neg_().exp_().mul_(math.radians(60))
 
-    T = 1 - 0.17 * cos(h - 30) + 0.24 * cos(2 * h) + 0.32 * cos(3 * h + 6) - 0.20 * cos(4 * h - 63)
-    d_theta = 30 * torch.exp(-(((h - 275) / 25) ** 2))
-    C7 = C**7
-    R_C = 2 * torch.sqrt(C7 / (C7 + 25.0**7))
-    S_L = 1 + 0.015 * (L - 50) ** 2 / torch.sqrt(20 + (L - 50) ** 2)
-    S_C = 1 + 0.045 * C
-    S_H = 1 + 0.015 * C * T
-    R_T = -torch.sin(torch.deg2rad(2 * d_theta)) * R_C
-    l, c, H = dL / S_L, dC / S_C, dH / S_H
-    return torch.sqrt((l**2 + c**2 + H**2 + R_T * c * H).clamp(min=0))
+    L, C = ((L1 + L2) / 2 - 50).square_(), C1.add(C2).div_(2)
+    R_T = two_d_theta.sin_().mul_(_seventh(C)).mul_(-2)
+    l = (L2 - L1).div_(L.mul((20 + L).rsqrt_()).mul_(0.015).add_(1))
+    c = (C2 - C1).div_((0.045 * C).add_(1))
+    H = dH.div_(T.mul_(C).mul_(0.015).add_(1))
+    total = torch.addcmul(l.square_(), c, c).addcmul_(H, H).addcmul_(R_T.mul_(c), H)
+    return total.clamp_(min=0).sqrt_()
+
+
+def _seventh(C: Tensor) -> Tensor:
+    """sqrt(C⁷ / (C⁷ + 25⁷)), by products: a power costs more than all of them."""
+    squared = C * C
+    C7 = (squared * squared).mul_(squared).mul_(C)
+    return (C7 / (C7 + 25.0**7)).sqrt_()
