@@ -1,7 +1,6 @@
 """Anomaly Detection Networks (section 3-3): ordinary classifiers that attention is brought into."""
 
 from torch import nn
-from torchvision.models import resnet18
 
 from leanet.models.blocks import FiveBlocks, flat_linear, from_resnet
 
@@ -11,6 +10,9 @@ CNN_WIDTHS = (64, 128, 256, 512, 512)
 def build_adn(name: str, *, side: int) -> FiveBlocks:
     """The ADN `name` (see leanet.rows) for RGB images in [0, 1] of `side` pixels a side."""
     if name == "resnet18":
+        # Here, not above: torchvision loads torch's compiler, two seconds that only who builds a network pays.
+        from torchvision.models import resnet18
+
         return from_resnet(resnet18(num_classes=2))
     return _basic_cnn(side)
 

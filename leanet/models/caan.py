@@ -4,9 +4,6 @@ from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models.mobilenetv3 import InvertedResidual, InvertedResidualConfig, MobileNetV3
-from torchvision.models.resnet import BasicBlock, ResNet
-from torchvision.ops import SqueezeExcitation
 
 from leanet.models.attention import attention_map
 from leanet.models.blocks import FiveBlocks, from_resnet
@@ -62,6 +59,8 @@ def _single_channel(conv: nn.Conv2d) -> nn.Conv2d:
 
 def _resnet() -> FiveBlocks:
     """Table 1, left: a stem and four residual blocks."""
+    from torchvision.models.resnet import BasicBlock, ResNet  # here for the reason given in leanet.models.adn
+
     resnet = ResNet(BasicBlock, [1, 1, 1, 1], num_classes=2)
     resnet.conv1 = _single_channel(resnet.conv1)
     return from_resnet(resnet)
@@ -73,6 +72,8 @@ def _mobilenet() -> FiveBlocks:
     Two departures of Table 1's parameter count from today's MobileNetV3-Small, kept here: the layer
     before the last has 1280 channels, and squeeze-excitation keeps the full width.
     """
+    from torchvision.models.mobilenetv3 import InvertedResidual, InvertedResidualConfig, MobileNetV3
+    from torchvision.ops import SqueezeExcitation
 
     def full_width(channels: int, _squeezed: int) -> SqueezeExcitation:
         return SqueezeExcitation(channels, channels, scale_activation=nn.Hardsigmoid)
