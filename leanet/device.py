@@ -1,5 +1,8 @@
 """Which device and number format the networks run in, and what makes a run repeatable."""
 
+import ctypes
+import sys
+
 import numpy as np
 import torch
 
@@ -24,9 +27,22 @@ def select(device: str) -> torch.device:
         raise InputError(f"params.yaml: device is {device}, but this machine has only {names}")
     # Convolutions of one shape over and over: let cuDNN look for the fastest once.
     torch.backends.cudnn.benchmark = device == "cuda"
-    # On the CPU every result is to come out again bit by bit.
+    if device == "cpu":
+        _keep_memory()
+    # On the CPU every result is to come out again bit by bit. That no result depends on memory before it is
+    # written is torch's to know; filling it all beforehand, the default here, costs time at every step.
     torch.use_deterministic_algorithms(device == "cpu")
+    torch.utils.deterministic.fill_uninitialized_memory = False
     return torch.device(device)
+
+
+def _keep_memory() -> None:
+    """Have the C library keep what is freed: it would give large blocks back, and get and clear them anew,
+    many times a training step, at a quarter of the step's time (benchmarks/README.md)."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):  # glibc has it, musl has not
+        trim_threshold, mmap_max = -1, -4  # malloc.h
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, -1)
 
 
 def number_format(precision: str, device: torch.device) -> torch.dtype:
