@@ -4,8 +4,11 @@ import argparse
 import json
 import sys
 
+from leanet import stage
 from leanet.errors import InputError
 from leanet.params import load
+
+LONG = 300  # seconds: a shorter stage is not worth those that MLflow takes to start
 
 
 def check(_: argparse.Namespace) -> None:
@@ -44,10 +47,12 @@ def use(arguments: argparse.Namespace) -> None:
 
 
 def track(arguments: argparse.Namespace) -> None:
+    if arguments.stage and arguments.stage != ["report"] and stage.time_taken(arguments.stage) < LONG:
+        return  # the report's call logs this one too
     from leanet.tracking import track as log
 
     try:
-        new = log(load(), arguments.stage)
+        new = log(load(), [] if arguments.stage == ["report"] else arguments.stage)
     except InputError as error:
         if not arguments.stage:
             raise
@@ -60,7 +65,8 @@ def track(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m leanet", description="LEA-Net as a data pipeline")
-    commands = parser.add_subparsers(required=True, metavar="command")
+    commands = parser.add_subparsers(metavar="command")
+    parser.set_defaults(function=lambda _: parser.print_help())
 
     def command(function, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(function.__name__, help=text, description=text)
@@ -78,7 +84,11 @@ def main() -> None:
     sub.add_argument("--positives", type=int, help="how many anomalous images to sample (default: all)")
     sub.add_argument("--negatives", type=int, help="how many normal images to sample (default: all)")
     sub = command(track, "log what the stages left on disk to MLflow, each result once")
-    sub.add_argument("stage", nargs="*", help="a stage and its data set and row (default: all)")
+    sub.add_argument(
+        "stage",
+        nargs="*",
+        help="a stage and its data set and row, if it took five minutes; report logs all (default: all)",
+    )
 
     arguments = parser.parse_args()
     try:

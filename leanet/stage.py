@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from leanet import paths
 from leanet.errors import InputError
@@ -20,7 +21,7 @@ def run(name: str, main: Callable[..., dict | None]) -> None:
     `logs/<stage>@<names>.json`. A mistake of the user's ends in one line and exit status 1.
     """
     names = sys.argv[1:]
-    address = "@".join([name, "-".join(names)]) if names else name
+    address = _address(name, names)
     started = time.time()
     try:
         params = load()
@@ -38,8 +39,23 @@ def run(name: str, main: Callable[..., dict | None]) -> None:
         "experiment": os.environ.get("DVC_EXP_NAME"),
         **figures,
     }
-    (paths.LOGS / f"{address}.json").write_text(json.dumps(log, indent=1))
+    _log(address).write_text(json.dumps(log, indent=1))
     print(f"{address}: done in {seconds:.1f} s", file=sys.stderr)
+
+
+def time_taken(called: list[str]) -> float:
+    """Seconds of the last run of a stage, given as its name and the names it was called with; 0 if none."""
+    log = _log(_address(called[0], called[1:]))
+    return json.loads(log.read_text())["seconds"] if log.exists() else 0
+
+
+def _address(name: str, names: list[str]) -> str:
+    """As DVC writes it, train_leanet@leaf-resnet18."""
+    return "@".join([name, "-".join(names)]) if names else name
+
+
+def _log(address: str) -> Path:
+    return paths.LOGS / f"{address}.json"
 
 
 def _check_names(name: str, main: Callable, names: list[str], params: Params) -> None:

@@ -66,11 +66,22 @@ def test_what_was_cut_off_is_logged_anew(tracked):
     assert len(runs_by_name()[1]) == 1
 
 
-def test_a_stage_is_logged_as_it_runs(tracked):
+def test_a_run_is_logged_as_it_ends(tracked):
     tracked.edit("train_leanet.points", [2])
     ran = tracked.repro(LEANET_TRACKING="on")
     _, runs = runs_by_name()
-    assert {run for run in runs if " " not in run} == ran
+    assert {run for run in runs if " " not in run} > ran  # and what ran before it was on
+
+
+def test_a_long_stage_is_logged_as_it_ends_and_a_short_one_with_the_report(tracked):
+    log = tracked.root / "logs/split@leaf.json"
+    for seconds in (299, 300):
+        assert not Path("mlflow.db").exists()
+        log.write_text(json.dumps({"started": 0, "seconds": seconds, "experiment": None}))
+        assert (
+            tracked.run("python", "-m", "leanet", "track", "split", "leaf", LEANET_TRACKING="on").returncode == 0
+        )
+    assert list(runs_by_name()[1]) == ["split@leaf"]
 
 
 def test_a_server_that_is_down_costs_a_warning_and_no_training(tracked):
@@ -78,7 +89,7 @@ def test_a_server_that_is_down_costs_a_warning_and_no_training(tracked):
         unused.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{unused.getsockname()[1]}"
     down = {"LEANET_TRACKING": "on", "MLFLOW_TRACKING_URI": address}
-    in_stage = tracked.run("python", "-m", "leanet", "track", "split", "leaf", **down)
+    in_stage = tracked.run("python", "-m", "leanet", "track", "report", **down)
     assert in_stage.returncode == 0
     assert "warning: MLflow at" in in_stage.stderr
     by_hand = tracked.run("python", "-m", "leanet", "track", **down)
