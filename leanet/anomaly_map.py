@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from leanet.color import ciede2000, from_bytes, lab_to_rgb, rgb_to_lab
+from leanet.data.arrayfile import ArrayFile
 from leanet.device import autocast
 from leanet.models.unet import UNet, from_unit
 
@@ -37,7 +38,12 @@ def anomaly_map(unet: UNet, rgb: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.inference_mode()
 def make_maps(
-    network: UNet, images: np.ndarray, *, device: torch.device, dtype: torch.dtype, batch_size: int = 32
+    network: UNet,
+    images: ArrayFile | np.ndarray,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    batch_size: int = 32,
 ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
     """Anomaly maps of `images`, uint8 (N, side, side, 3), a batch at a time.
 
@@ -47,7 +53,7 @@ def make_maps(
     network.eval()
     for start in range(0, len(images), batch_size):
         place = slice(start, min(start + batch_size, len(images)))
-        rgb = from_bytes(torch.from_numpy(np.array(images[place])).to(device))
+        rgb = from_bytes(torch.from_numpy(images[place]).to(device))
         with autocast(device, dtype):
             maps, recolored = anomaly_map(network, rgb)
         colors = (recolored.permute(0, 2, 3, 1) * 255).round().to(torch.uint8)

@@ -93,6 +93,7 @@ class Params:
     rows: list[Row]
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "float32", "bf16"]
+    recipe: Literal["fast", "paper"]
     split: Split
     augment: Augment
     train_unet: TrainUNet

@@ -63,11 +63,11 @@ def records(params: Params) -> Iterator[Record]:
         yield Record("split", one, ("datasets", "split"), (paths.split(dataset),))
         drawn = (paths.basis(dataset), paths.preview(dataset, "augment"))
         yield Record("augment", one, ("augment",), files=drawn)
-        yield Record("train_unet", one, ("augment", "precision", "train_unet"), (paths.unet(dataset),))
+        yield Record("train_unet", one, ("augment", "precision", "recipe", "train_unet"), (paths.unet(dataset),))
         maps = (paths.maps(dataset), paths.cv(dataset, paths.MAP_ALONE))
         yield Record("anomaly_maps", one, ("precision",), maps, (paths.preview(dataset, "maps"),))
         for row in params.rows:
-            sections = ("precision", "train_leanet")
+            sections = ("precision", "recipe", "train_leanet")
             yield Record("train_leanet", (dataset, row), sections, (paths.cv(dataset, row),))
     files = (paths.METRICS, paths.TABLE)
     yield Record("report", (), ("rows", "split"), (paths.PICTURES,), files)

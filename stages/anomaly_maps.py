@@ -11,6 +11,7 @@ from leanet import device as devices
 from leanet import paths, stage
 from leanet.anomaly_map import STATISTICS, make_maps
 from leanet.data import imageset
+from leanet.data.arrayfile import ArrayFile
 from leanet.models.unet import UNet
 from leanet.params import Params
 from leanet.pictures import save_grid
@@ -22,31 +23,32 @@ def main(params: Params, dataset: str) -> dict:
     dtype = devices.number_format(params.precision, device)
     data = imageset.load(paths.split(dataset), params.split.image_size)
     count = len(data.images)
-    recolored = np.empty_like(data.images)  # of each image by the fold it is tested in
+    own_fold = data.manifest["fold"].to_numpy()
     statistics = {name: np.empty(count, np.float32) for name in STATISTICS}
     with (
         paths.whole(paths.maps(dataset)) as folder,
         paths.whole(paths.cv(dataset, paths.MAP_ALONE)) as scored,
         Progress(len(data.folds) * count, f"anomaly maps {dataset}") as progress,
     ):
+        # Recoloured, and scored, is each image by the fold it is tested in.
+        recolored = ArrayFile.create(folder / "recolored.npy", np.uint8, data.images.shape)
         for fold in data.folds:
             network = UNet(side=data.side, dropout=0)
             network.load_state_dict(load_file(paths.unet(dataset) / f"fold{fold}.safetensors"))
             network.to(device)
-            maps = np.lib.format.open_memmap(folder / f"fold{fold}.npy", "w+", np.float16, data.images.shape[:3])
-            tested = data.tested(fold)
+            maps = ArrayFile.create(folder / f"fold{fold}.npy", np.float16, data.images.shape[:3])
             for place, batch_maps, batch_colors in make_maps(network, data.images, device=device, dtype=dtype):
                 maps[place] = batch_maps
-                own = np.isin(np.arange(count)[place], tested)
-                recolored[place][own] = batch_colors[own]
+                tested = own_fold[place] == fold
+                if tested.any():
+                    at = np.arange(count)[place][tested]
+                    recolored[at] = batch_colors[tested]
+                    for name, statistic in STATISTICS.items():
+                        statistics[name][at] = statistic(batch_maps[tested])
                 progress.step(len(batch_maps), fold=fold)
-            maps.flush()
-            for name, statistic in STATISTICS.items():
-                statistics[name][tested] = statistic(maps[tested].astype(np.float32))
             if fold == 0:
                 shown = data.examples(fold, positives=4, negatives=4)
-                grid = [[data.images[i], recolored[i], np.array(maps[i])] for i in shown]
-        np.save(folder / "recolored.npy", recolored)
+                grid = [[data.images[i], recolored[i], maps[i]] for i in shown]
         scores = data.manifest[["path", "label", "fold"]].assign(**statistics)
         scores.to_csv(scored / "scores.csv", index=False, float_format="%.6g")
     titles = ["original", "recoloured", "anomaly map"]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from leanet import paths, stage
+from leanet.data.arrayfile import ArrayFile
 from leanet.data.images import decode, list_images
 from leanet.data.imageset import sha256
 from leanet.data.sampling import assign_folds, sample
@@ -26,11 +27,10 @@ def main(params: Params, dataset: str) -> None:
         raise InputError(f"params.yaml: datasets.{dataset}: {error}") from None
     side = settings.image_size
     with paths.whole(paths.split(dataset)) as folder, Progress(len(taken), f"decode {dataset}") as progress:
-        images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (len(taken), side, side, 3))
+        images = ArrayFile.create(folder / "images.npy", np.uint8, (len(taken), side, side, 3))
         for i, (path, _) in enumerate(taken):
             images[i] = decode(raw / path, side)
             progress.step()
-        images.flush()
         manifest = pd.DataFrame(
             {
                 "path": [path for path, _ in taken],

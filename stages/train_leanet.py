@@ -6,6 +6,7 @@ import pandas as pd
 from leanet import device as devices
 from leanet import paths, rows, stage
 from leanet.data import imageset
+from leanet.data.arrayfile import ArrayFile
 from leanet.params import Params
 from leanet.progress import Progress
 from leanet.training.detect import Samples, predict, train_cell
@@ -16,7 +17,7 @@ def main(params: Params, dataset: str, row: str) -> dict:
     dtype = devices.number_format(params.precision, device)
     settings = params.train_leanet
     data = imageset.load(paths.split(dataset), params.split.image_size)
-    recolored = np.load(paths.maps(dataset) / "recolored.npy", mmap_mode="r")
+    recolored = ArrayFile(paths.maps(dataset) / "recolored.npy")
     # A plain ADN has no attention point: one network a fold, written as point 0.
     points = settings.points if rows.parts(row)[1] else [0]
     predictions, history, trained = [], [], 0
@@ -27,8 +28,8 @@ def main(params: Params, dataset: str, row: str) -> dict:
         for fold in data.folds:
             maps = imageset.load_maps(paths.maps(dataset), fold, data)
             train, test = (
-                Samples.on(device, data.images[i], maps[i], data.labels[i], settings.map_scale)
-                for i in (data.trained(fold), data.tested(fold))
+                Samples.on(device, data.images, maps, data.labels, settings.map_scale, chosen)
+                for chosen in (data.trained(fold), data.tested(fold))
             )
             for point in points:
                 network, losses = train_cell(
@@ -36,6 +37,7 @@ def main(params: Params, dataset: str, row: str) -> dict:
                     point,
                     train,
                     settings,
+                    recipe=params.recipe,
                     fold=fold,
                     dtype=dtype,
                     on_epoch=lambda loss, fold=fold, point=point: progress.step(
@@ -43,7 +45,7 @@ def main(params: Params, dataset: str, row: str) -> dict:
                     ),
                 )
                 trained += len(train.labels) * len(losses)
-                scores, attention = predict(network, test, dtype=dtype)
+                scores, attention = predict(network, test, recipe=params.recipe, dtype=dtype)
                 tested = data.manifest.loc[data.tested(fold), ["path", "label", "fold"]]
                 predictions.append(tested.assign(point=point, score=scores))
                 history += [

@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 from leanet import device as devices
 from leanet import fancy_pca, paths, stage
 from leanet.data import imageset
+from leanet.data.ondevice import OnDevice
 from leanet.params import Params
 from leanet.progress import Progress
 from leanet.training.colorize import train_unet
@@ -25,14 +26,14 @@ def main(params: Params, dataset: str) -> dict:
         Progress(len(data.folds) * settings.epochs, f"train U-Net {dataset}") as progress,
     ):
         for fold in data.folds:
-            normals = data.images[data.normals(fold)]
+            normals = OnDevice(data.images, data.normals(fold), device)
             network, losses = train_unet(
                 normals,
                 fancy_pca.Basis.from_lists(bases[fold]),
                 params.augment.std,
                 settings,
+                recipe=params.recipe,
                 fold=fold,
-                device=device,
                 dtype=dtype,
                 on_epoch=lambda loss, fold=fold: progress.step(fold=fold, loss=f"{loss:.5f}"),
             )

@@ -18,6 +18,7 @@ TINY = {
     "rows": ["cnn", "cnn-direct"],
     "device": "cpu",
     "precision": "float32",
+    "recipe": "fast",
     "split": {"image_size": 32, "folds": 2, "seed": 1},
     "augment": {"std": 0.1},
     "train_unet": {

@@ -49,6 +49,7 @@ FROM_SPLIT = {"split@leaf", "augment@leaf", *FROM_UNET}
     ("key", "value", "runs"),
     [
         ("device", "auto", set()),
+        ("recipe", "paper", FROM_UNET),
         ("train_leanet.map_scale", "own-maximum", FROM_MAPS),
         ("train_leanet.points", [1], FROM_MAPS),
         ("train_unet.learning_rate", 0.002, FROM_UNET),

@@ -84,6 +84,11 @@ def test_loss_is_equation_1():
 
     assert loss(f, g, y).item() == pytest.approx(bce(f) + bce(g), rel=1e-5)
     assert loss(f, None, y).item() == pytest.approx(bce(f), rel=1e-5)
+    # Weights of classes: an image that counts three times is like three of it.
+    thrice = torch.tensor([0, 0, 0, 1, 2, 3, 3, 3, 4, 5, 5, 5])
+    weights = torch.tensor([3.0, 1.0])
+    expected = loss(f[thrice], g[thrice], y[thrice]).item()
+    assert loss(f, g, y, weights * len(y) / len(thrice)).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_score_passes_one_half_where_the_larger_output_changes():

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from leanet.data.arrayfile import ArrayFile
 from leanet.errors import InputError
 
 
@@ -15,11 +16,11 @@ from leanet.errors import InputError
 class ImageSet:
     """A sampled data set, cut into folds.
 
-    images: uint8 (N, side, side, 3), sRGB, read from disk where it is touched.
+    images: uint8 (N, side, side, 3), sRGB, read from disk where rows are asked for.
     manifest: N rows with path (in the raw set), sha256 (of the file), label (1 anomalous), fold.
     """
 
-    images: np.ndarray
+    images: ArrayFile | np.ndarray
     manifest: pd.DataFrame
 
     @cached_property
@@ -64,7 +65,7 @@ def load(folder: Path, side: int) -> ImageSet:
         InputError: the stage has not run, or ran at an image size other than `side`.
     """
     try:
-        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        images = ArrayFile(folder / "images.npy")
         manifest = pd.read_csv(folder / "manifest.csv")
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: not found; run `dvc repro split`") from None
@@ -76,7 +77,7 @@ def load(folder: Path, side: int) -> ImageSet:
     return ImageSet(images, manifest)
 
 
-def load_maps(folder: Path, fold: int, images: ImageSet) -> np.ndarray:
+def load_maps(folder: Path, fold: int, images: ImageSet) -> ArrayFile:
     """The anomaly maps of all `images` by the colouriser of `fold`: float16 (N, side, side), ΔE₀₀.
 
     Raises:
@@ -84,7 +85,7 @@ def load_maps(folder: Path, fold: int, images: ImageSet) -> np.ndarray:
     """
     file = folder / f"fold{fold}.npy"
     try:
-        maps = np.load(file, mmap_mode="r", allow_pickle=False)
+        maps = ArrayFile(file)
     except FileNotFoundError:
         raise InputError(f"{file}: not found; run `dvc repro anomaly_maps`") from None
     if maps.shape != images.images.shape[:3]:

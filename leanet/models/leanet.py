@@ -45,15 +45,19 @@ def build(row: str, *, side: int, point: int) -> LEANet:
     return LEANet(adn, build_external(external_name, point=point) if external_name else None)
 
 
-def loss(logits: Tensor, external_logits: Tensor | None, labels: Tensor) -> Tensor:
+def loss(
+    logits: Tensor, external_logits: Tensor | None, labels: Tensor, class_weights: Tensor | None = None
+) -> Tensor:
     """Eq. 1, L = L_Att + L_AD: binary cross-entropy of both networks' two outputs against one-hot labels.
 
-    logits, external_logits: (N, 2) float, before the sigmoid; labels: (N,) of 0 and 1.
+    logits, external_logits: (N, 2) float, before the sigmoid; labels: (N,) of 0 and 1. class_weights: what
+    a normal and an anomalous image count (2,); None, as in the paper, counts all alike.
     """
     one_hot = F.one_hot(labels, 2).float()
-    total = F.binary_cross_entropy_with_logits(logits.float(), one_hot)
+    weights = None if class_weights is None else class_weights[labels][:, None]
+    total = F.binary_cross_entropy_with_logits(logits.float(), one_hot, weights)
     if external_logits is not None:
-        total = total + F.binary_cross_entropy_with_logits(external_logits.float(), one_hot)
+        total = total + F.binary_cross_entropy_with_logits(external_logits.float(), one_hot, weights)
     return total
 
 

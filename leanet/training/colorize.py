@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from leanet import device as devices
 from leanet.color import from_bytes, rgb_to_lab
+from leanet.data.ondevice import OnDevice
 from leanet.fancy_pca import Basis
 from leanet.models.unet import UNet, to_unit
 from leanet.params import TrainUNet
@@ -16,32 +17,32 @@ from leanet.training.loop import fit
 
 
 def train_unet(
-    normals: np.ndarray,
+    normals: OnDevice,
     basis: Basis,
     std: float,
     settings: TrainUNet,
     *,
+    recipe: str,
     fold: int,
-    device: torch.device,
     dtype: torch.dtype,
     on_epoch: Callable[[float], None],
 ) -> tuple[UNet, list[float]]:
     """Train a colouriser on one fold's training normals.
 
-    normals: uint8 (N, side, side, 3). basis, std: Fancy PCA, drawn afresh for each image and epoch.
+    normals: uint8 (N, side, side, 3), on the device to train on.
+    basis, std: Fancy PCA, drawn afresh for each image and epoch. recipe: see leanet.training.recipe.
 
     Returns the network and its loss by epoch: mean squared error of a*b* scaled to [0, 1].
     """
     devices.seed(settings.seed, fold)
-    network = UNet(side=normals.shape[1], dropout=settings.dropout)
-    network = network.to(device, memory_format=torch.channels_last)
-    images = torch.from_numpy(normals).to(device)
+    network = UNet(side=normals.side, dropout=settings.dropout)
+    network = network.to(normals.device, memory_format=torch.channels_last)
     draws = np.random.default_rng([settings.seed, fold])
 
     def batch_loss(batch: Tensor) -> Tensor:
-        rgb = from_bytes(images[batch])
+        rgb = from_bytes(normals[batch])
         shifts = torch.from_numpy(basis.shifts(draws.normal(0, std, (len(batch), 3)))).to(rgb)
-        with torch.autocast(device.type, enabled=False):
+        with torch.autocast(normals.device.type, enabled=False):
             lab = rgb_to_lab((rgb + shifts[:, :, None, None]).clamp(0, 1))
         return F.mse_loss(network(lab[:, :1] / 100), to_unit(lab[:, 1:]))
 
@@ -49,6 +50,7 @@ def train_unet(
         network,
         batch_loss,
         len(normals),
+        recipe=recipe,
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
@@ -56,6 +58,7 @@ def train_unet(
         dtype=dtype,
         order_seed=settings.seed + fold,
         on_epoch=on_epoch,
-        patience=settings.patience,
+        # A learning rate that still has to fall is no reason to give up.
+        patience=settings.patience if recipe == "paper" else None,
     )
     return network, history

@@ -9,8 +9,11 @@ from torch import Tensor
 
 from leanet import device as devices
 from leanet.color import from_bytes
+from leanet.data.arrayfile import ArrayFile
+from leanet.data.ondevice import OnDevice
 from leanet.models.leanet import LEANet, build, loss, score
 from leanet.params import TrainLEANet
+from leanet.training import recipe as recipes
 from leanet.training.loop import fit
 
 
@@ -22,8 +25,8 @@ class Samples:
     map_scale: the ΔE₀₀ that enters a network as 1, or "own-maximum" to scale each map by its own.
     """
 
-    images: Tensor
-    maps: Tensor
+    images: OnDevice
+    maps: OnDevice
     labels: Tensor
     map_scale: float | str
 
@@ -31,14 +34,19 @@ class Samples:
     def on(
         cls,
         device: torch.device,
-        images: np.ndarray,
-        maps: np.ndarray,
+        images: ArrayFile | np.ndarray,
+        maps: ArrayFile | np.ndarray,
         labels: np.ndarray,
         map_scale: float | str,
+        chosen: np.ndarray,
     ) -> "Samples":
-        """From arrays of the shapes above."""
-        arrays = (torch.from_numpy(np.array(array)).to(device) for array in (images, maps, labels))
-        return cls(*arrays, map_scale)
+        """The rows `chosen` of arrays of the shapes above."""
+        return cls(
+            OnDevice(images, chosen, device),
+            OnDevice(maps, chosen, device),
+            torch.from_numpy(labels[chosen]).to(device),
+            map_scale,
+        )
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """What the network takes: images (B, 3, side, side) in [0, 1], maps (B, 1, side, side)."""
@@ -56,6 +64,7 @@ def train_cell(
     data: Samples,
     settings: TrainLEANet,
     *,
+    recipe: str,
     fold: int,
     dtype: torch.dtype,
     on_epoch: Callable[[float], None],
@@ -66,17 +75,23 @@ def train_cell(
     nothing else. Returns the network and its loss (Eq. 1) by epoch.
     """
     devices.seed(settings.seed, fold)
-    network = build(row, side=data.images.shape[1], point=point)
+    network = build(row, side=data.images.side, point=point)
     network = network.to(data.images.device, memory_format=torch.channels_last)
+    weights = recipes.class_weights(recipe, data.labels)
+    draws = torch.Generator().manual_seed(settings.seed + fold)
 
     def batch_loss(batch: Tensor) -> Tensor:
-        logits, external_logits, _ = network(*data.batch(batch))
-        return loss(logits, external_logits, data.labels[batch])
+        images, maps = data.batch(batch)
+        if recipe == "fast":
+            images, maps = recipes.augment(images, maps, draws)
+        logits, external_logits, _ = network(images, maps)
+        return loss(logits, external_logits, data.labels[batch], weights)
 
     history = fit(
         network,
         batch_loss,
         len(data.labels),
+        recipe=recipe,
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
@@ -89,15 +104,22 @@ def train_cell(
 
 @torch.inference_mode()
 def predict(
-    network: LEANet, data: Samples, *, dtype: torch.dtype, batch_size: int = 64
+    network: LEANet, data: Samples, *, recipe: str, dtype: torch.dtype, batch_size: int = 64
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Scores (N,) in [0, 1], anomalous above 0.5, and attention maps (N, side / 2**p, side / 2**p) or None."""
+    """Scores (N,) in [0, 1], anomalous above 0.5, and attention maps (N, side / 2**p, side / 2**p) or None.
+
+    With the recipe `fast`, logits are means over eight views; the attention map is that of the image as it is.
+    """
     network.eval()
     device = data.images.device
     scores, attentions = [], []
     for indices in torch.arange(len(data.labels), device=device).split(batch_size):
+        batch = data.batch(indices)
         with devices.autocast(device, dtype):
-            logits, _, attention = network(*data.batch(indices))
+            logits, _, attention = network(*batch)
+            if recipe == "fast":
+                turns = [network(*view)[0] for view in list(recipes.views(*batch))[1:]]
+                logits = torch.stack([logits, *turns]).float().mean(dim=0)
         scores.append(score(logits).cpu())
         if attention is not None:
             attentions.append(attention[:, 0].float().cpu())

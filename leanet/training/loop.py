@@ -1,16 +1,17 @@
 """The loop that both networks are trained by; what differs is the loss of a batch."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from leanet.device import autocast
 from leanet.errors import InputError
+from leanet.training import recipe as recipes
 
 
-def batches(order: Tensor, size: int) -> Iterator[Tensor]:
+def batches(order: Tensor, size: int) -> list[Tensor]:
     """Cut `order` (N,) into batches of `size`; a last batch of a single image joins the one before.
 
     Batch normalisation has nothing to normalise by where one image has shrunk to one pixel.
@@ -18,7 +19,7 @@ def batches(order: Tensor, size: int) -> Iterator[Tensor]:
     pieces = list(order.split(size))
     if len(pieces) > 1 and len(pieces[-1]) == 1:
         pieces[-2:] = [torch.cat(pieces[-2:])]
-    yield from pieces
+    return pieces
 
 
 def fit(
@@ -26,6 +27,7 @@ def fit(
     batch_loss: Callable[[Tensor], Tensor],
     count: int,
     *,
+    recipe: str,
     epochs: int,
     batch_size: int,
     learning_rate: float,
@@ -40,6 +42,7 @@ def fit(
     batch_loss: from the indices (B,) of a batch, on the network's device, to a scalar loss.
     count: how many training images there are; every epoch takes each once, in an order that depends on
         `order_seed` alone.
+    recipe: see leanet.training.recipe; here it shapes the learning rate.
     on_epoch: told the loss after each epoch.
     patience: stop after so many epochs in a row without a lower loss; None trains all `epochs`.
 
@@ -48,6 +51,8 @@ def fit(
     """
     device = next(network.parameters()).device
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, betas=betas, fused=True)
+    steps = epochs * len(batches(torch.arange(count), batch_size))
+    schedule = recipes.schedule(recipe, optimizer, learning_rate, steps)
     shuffler = torch.Generator().manual_seed(order_seed)
     history: list[float] = []
     network.train()
@@ -59,6 +64,7 @@ def fit(
                 loss = batch_loss(batch)
             loss.backward()
             optimizer.step()
+            schedule.step()
             total += loss.detach() * len(batch)
         history.append(total.item() / count)
         on_epoch(history[-1])
