@@ -3,7 +3,7 @@ PYTHON ?= python3
 READY := .venv/ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help repro test lint ui lock
+.PHONY: help repro test bench lint ui lock
 
 help:
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,6 +14,9 @@ repro: $(READY) ## set up the environment if need be, then run what is out of da
 
 test: $(READY) ## set up the environment if need be, then run all tests
 	python -m pytest
+
+bench: $(READY) ## measure speed and memory beside alternatives, half an hour; figures also in bench.json
+	python -m benchmarks --json bench.json
 
 lint: $(READY) ## check style, and format
 	ruff check --fix .

@@ -1,0 +1,72 @@
+"""Two programs timed in turns, each in a process of its own."""
+
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Seconds of ours and of the other, medians of several turns, and how much ours is faster."""
+
+    ours: float
+    other: float
+    ratios: tuple[float, ...]  # other / ours, turn by turn: what both met in the same minute cancels out
+
+    @property
+    def ratio(self) -> float:
+        """The median ratio."""
+        return statistics.median(self.ratios)
+
+
+def duel(ours: Callable[[], Callable], other: Callable[[], Callable], turns: int = 5) -> Duel:
+    """Time the functions that `ours` and `other` make, turn about, after one turn each that does not count.
+
+    Each is made in a fresh process, where it stays warm: what one sets up (memory, threads, determinism)
+    is not the other's.
+    """
+    contenders = [_Contender(make) for make in (ours, other)]
+    try:
+        times = [[contender.run() for contender in contenders] for _ in range(turns + 1)][1:]
+    finally:
+        for contender in contenders:
+            contender.stop()
+    mine, theirs = zip(*times, strict=True)
+    ratios = tuple(b / a for a, b in times)
+    return Duel(statistics.median(mine), statistics.median(theirs), ratios)
+
+
+class _Contender:
+    """A function in a process of its own, which sleeps between turns."""
+
+    def __init__(self, make: Callable[[], Callable]):
+        context = get_context("spawn")
+        self._pipe, child = context.Pipe()
+        self._process = context.Process(target=_serve, args=(make, child), daemon=True)
+        self._process.start()
+
+    def run(self) -> float:
+        """Seconds of one run."""
+        with suppress(BrokenPipeError):  # it has ended, and why is what comes back
+            self._pipe.send(True)
+        if isinstance(answer := self._pipe.recv(), float):
+            return answer
+        raise RuntimeError(answer)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.join()
+
+
+def _serve(make: Callable[[], Callable], pipe) -> None:
+    try:
+        function = make()
+        while pipe.recv():
+            started = time.perf_counter()
+            function()
+            pipe.send(time.perf_counter() - started)
+    except Exception as error:
+        pipe.send(f"{make}: {error!r}")

@@ -1,0 +1,83 @@
+"""The benchmarks measure what they say."""
+
+import time
+from functools import partial
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import training, tricks
+from benchmarks.contender import duel
+from benchmarks.line import Line
+from leanet import device as devices
+from leanet.params import TrainLEANet
+from leanet.training.detect import Samples, train_cell
+
+
+def sleeper(seconds: float):
+    return partial(time.sleep, seconds)
+
+
+def broken():
+    raise OSError("no such thing")
+
+
+def test_a_duel_gives_medians_and_their_ratio():
+    result = duel(partial(sleeper, 0.01), partial(sleeper, 0.03), turns=3)
+    assert len(result.ratios) == 3
+    assert 0.01 <= result.ours < 0.02
+    assert 0.03 <= result.other < 0.045
+    assert 2 < result.ratio < 4
+
+
+def test_a_contender_that_fails_says_why():
+    with pytest.raises(RuntimeError, match="no such thing"):
+        duel(partial(sleeper, 0.01), broken, turns=1)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "figure", "holds"),
+    [("≥ 2.5", 2.6, True), ("≥ 2.5", 2.4, False), ("≤ 0.1", 0.2, False), ("", 1, None)],
+)
+def test_a_line_knows_whether_it_holds(wanted, figure, holds):
+    assert Line("x", 1, "s", "y", 2, "times", figure, wanted).holds is holds
+
+
+def losses(*off: str) -> list[float]:
+    """Of a small training in float32, with the tricks `off` turned off."""
+    images = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), np.uint8)
+    chosen = np.arange(12)
+    settings = TrainLEANet([2], 4, batch_size=4, learning_rate=1e-3, map_scale=30, seed=0)
+    with tricks.without("bf16", *off) as (device, dtype):
+        assert dtype is torch.float32
+        data = Samples.on(device, images, images[..., 0].astype(np.float16), chosen % 2, 30, chosen)
+        run = {"recipe": "fast", "fold": 0, "dtype": dtype, "on_epoch": lambda loss: None}
+        return train_cell("cnn-resnet", 2, data, settings, **run)[1]
+
+
+def test_tricks_change_speed_and_nothing_else():
+    with patch.object(devices, "select", lambda _: torch.device("cpu")):
+        assert losses(*tricks.TRICKS) == pytest.approx(losses(), rel=1e-3)
+
+
+def test_turning_tricks_off_ends_with_the_block():
+    before = torch.optim.Adam, torch.channels_last, devices._keep_memory
+    with tricks.without(*tricks.TRICKS):
+        assert all(
+            now is not then
+            for now, then in zip(
+                (torch.optim.Adam, torch.channels_last, devices._keep_memory), before, strict=True
+            )
+        )
+    assert (torch.optim.Adam, torch.channels_last, devices._keep_memory) == before
+
+
+def test_operations_of_a_step_are_those_counted_by_hand():
+    """ResNet18 is 1.8 billion multiply-adds at 224×224 (He et al. 2016, Table 1), the CAAN has half its blocks.
+
+    A step is three times its forward pass, less the first layers' gradient of their inputs.
+    """
+    forward = 2 * 1.814e9 * (training.SIDE / 224) ** 2 * training.BATCH
+    assert 3 * forward < training.step_flops() < 3 * 1.6 * forward
