@@ -17,13 +17,14 @@ import pandas as pd
 import yaml
 
 from benchmarks.startup import ROOT
+from leanet.rows import ROWS
 from leanet.scores import score_row
 
 SHARED = ("download", "split", "augment", "train_unet", "anomaly_maps")
 
 
 def write_params(root: Path, source: Path, positives: int, rows: list[str], seed: int) -> None:
-    """params.yaml: the settings `photos`, and one seed for everything."""
+    """params.yaml: the project's own with the settings `photos` over it, and one seed for everything."""
     tree = yaml.safe_load((ROOT / "params.yaml").read_text())
     overlay = yaml.safe_load((ROOT / "settings/photos.yaml").read_text())
     for key, value in overlay.items():
@@ -39,7 +40,9 @@ def run(root: Path, stage: str, *names: str) -> tuple[float, int]:
     """Wall seconds of a stage, from the start of its Python, and how many images it trained on."""
     started = time.perf_counter()
     command = [sys.executable, "-m", f"stages.{stage}", "set", *names]
-    subprocess.run(command, cwd=root, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+    done = subprocess.run(command, cwd=root, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    if done.returncode:
+        sys.exit(done.returncode)  # the stage has said why
     seconds = time.perf_counter() - started
     log = json.loads((root / "logs" / f"{stage}@{'-'.join(('set', *names))}.json").read_text())
     return seconds, log.get("images_trained", 0)
@@ -49,8 +52,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.time_to_f1", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="it holds Positive/ (anomalous) and Negative/ (normal)")
     parser.add_argument("--positives", type=int, default=50, help="anomalous images to sample (default: 50)")
-    parser.add_argument("--rows", nargs="+", default=["resnet18-resnet", "resnet18"])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    rows = {"nargs": "+", "metavar": "ROW", "choices": ROWS, "default": ["resnet18-resnet", "resnet18"]}
+    parser.add_argument("--rows", **rows, help="of the table (default: resnet18-resnet resnet18)")
+    text = "of sampling, folds, weights and draws alike (default: 1 2 3)"
+    parser.add_argument("--seeds", nargs="+", metavar="SEED", type=int, default=[1, 2, 3], help=text)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     arguments = parser.parse_args()
     figures = []

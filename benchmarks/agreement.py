@@ -1,0 +1,61 @@
+"""`python -m benchmarks.agreement`: speed changes no science. F1 with all tricks, and in float32 without any.
+
+Cross-validates a row on the first data set of params.yaml, after `dvc repro`, for several seeds of weights
+and order.
+"""
+
+import argparse
+import statistics
+from dataclasses import replace
+
+import pandas as pd
+
+from benchmarks.tricks import TRICKS, without
+from leanet import params as settings
+from leanet import paths
+from leanet.data import imageset
+from leanet.scores import score_row
+from leanet.training.detect import Samples, predict, train_cell
+
+
+def f1(params: settings.Params, row: str, seed: int, *off: str) -> float:
+    """Mean F1 over the folds, at the first attention point, without the tricks `off`."""
+    dataset, own = next(iter(params.datasets)), replace(params.train_leanet, seed=seed)
+    data = imageset.load(paths.split(dataset), params.split.image_size)
+    predictions = []
+    for fold in data.folds:
+        maps = imageset.load_maps(paths.maps(dataset), fold, data)
+        with without(*off) as (device, dtype):
+            train, test = (
+                Samples.on(device, data.images, maps, data.labels, own.map_scale, chosen)
+                for chosen in (data.trained(fold), data.tested(fold))
+            )
+            run = {"recipe": params.recipe, "dtype": dtype}
+            network, _ = train_cell(row, own.points[0], train, own, fold=fold, on_epoch=lambda _: None, **run)
+            scores, _ = predict(network, test, **run)
+        tested = data.manifest.loc[data.tested(fold), ["path", "label", "fold"]]
+        predictions.append(tested.assign(point=own.points[0], score=scores))
+    return score_row(pd.concat(predictions)).f1.mean
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.agreement", description=__doc__.splitlines()[0])
+    parser.add_argument("--row", default="resnet18-resnet")
+    parser.add_argument("--epochs", type=int, help="(default: that of params.yaml)")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    arguments = parser.parse_args()
+    params = settings.load()
+    if arguments.epochs:
+        params = replace(params, train_leanet=replace(params.train_leanet, epochs=arguments.epochs))
+    print("| tricks | F1 by seed | mean | deviation over seeds |\n|---|---|---|---|")
+    # Without them first: memory once kept stays kept in a process.
+    for name, off in (("none, float32", TRICKS), ("all", ())):
+        means = [f1(params, arguments.row, seed, *off) for seed in arguments.seeds]
+        by_seed = ", ".join(f"{mean:.3f}" for mean in means)
+        print(
+            f"| {name} | {by_seed} | {statistics.fmean(means):.3f} | {statistics.stdev(means):.3f} |", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()
