@@ -9,7 +9,7 @@ help:
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 repro: $(READY) ## set up the environment if need be, then run what is out of date: from images to F1 table
-	@python -m leanet check
+	@python -m leanet check > /dev/null
 	dvc repro
 
 test: $(READY) ## set up the environment if need be, then run all tests

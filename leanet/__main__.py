@@ -13,6 +13,7 @@ LONG = 300  # seconds: a shorter stage is not worth those that MLflow takes to s
 
 def check(_: argparse.Namespace) -> None:
     load()
+    print("params.yaml is in order")
 
 
 def models(arguments: argparse.Namespace) -> None:

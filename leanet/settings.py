@@ -56,7 +56,8 @@ def _yaml() -> YAML:
 
 
 def _edit(change) -> None:
-    """Change params.yaml; what would not be valid is not kept."""
+    """Change params.yaml; what would not be valid is not kept, and what is not valid is not changed."""
+    load()
     before = paths.PARAMS.read_text(encoding="utf-8")
     yaml = _yaml()
     tree = yaml.load(before)

@@ -129,10 +129,12 @@ def test_use_refuses_what_cannot_work_and_changes_nothing(own_params, beans):
 def test_every_knob_of_the_quick_settings_is_the_default():
     defaults = yaml.safe_load((ROOT / "params.yaml").read_text())
     quick = yaml.safe_load((ROOT / "settings/quick.yaml").read_text())
-    paper = yaml.safe_load((ROOT / "settings/paper.yaml").read_text())
     for key, value in quick.items():
         default = defaults[key]
         assert value == ({name: default[name] for name in value} if isinstance(value, dict) else default)
-    # What one of them sets, the other sets too: switching back leaves nothing behind.
-    for key in paper:
-        assert not isinstance(paper[key], dict) or paper[key].keys() == quick[key].keys()
+    # What one of them sets, the others set too: switching back leaves nothing behind.
+    for name in ("paper", "photos"):
+        other = yaml.safe_load((ROOT / f"settings/{name}.yaml").read_text())
+        assert other.keys() == quick.keys()
+        for key, value in other.items():
+            assert not isinstance(value, dict) or value.keys() == quick[key].keys()
