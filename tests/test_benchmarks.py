@@ -1,5 +1,6 @@
 """The benchmarks measure what they say."""
 
+import sys
 import time
 from functools import partial
 from unittest.mock import patch
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import training, tricks
+from benchmarks import memory, training, tricks
 from benchmarks.contender import duel
 from benchmarks.line import Line
 from leanet import device as devices
@@ -81,3 +82,13 @@ def test_operations_of_a_step_are_those_counted_by_hand():
     """
     forward = 2 * 1.814e9 * (training.SIDE / 224) ** 2 * training.BATCH
     assert 3 * forward < training.step_flops() < 3 * 1.6 * forward
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
+def test_peak_memory_is_the_stages_own(tmp_path):
+    """A stage that only starts is small, however large the process that measures it."""
+    ballast = bytearray(b"1") * 2**28
+    memory.make_project(tmp_path, 40)
+    small = memory.peak(tmp_path, "stages.split", "noise")
+    assert len(ballast) / 2**20 > small > 50
+    assert (tmp_path / "data/split/noise/images.npy").stat().st_size > 40 * memory.SIDE**2 * 3
