@@ -8,13 +8,11 @@ from skimage import color as skimage
 
 from benchmarks.contender import duel
 from benchmarks.line import Line
-from benchmarks.training import SIDE, images, machine
+from benchmarks.training import FORWARD as COUNT
+from benchmarks.training import SIDE, images, machine, our_unet_forward
 from leanet import color, fancy_pca
-from leanet import device as devices
 from leanet.anomaly_map import make_maps
 from leanet.models.unet import UNet
-
-COUNT = 32
 
 
 def pairs(dtype: type) -> tuple[np.ndarray, np.ndarray]:
@@ -78,19 +76,6 @@ def map_stage():
     return lambda: list(make_maps(network, batch, device=device, dtype=dtype))
 
 
-def unet_alone():
-    """What the map stage cannot do without."""
-    device, dtype = machine()
-    network = UNet(side=SIDE, dropout=0).to(device, memory_format=torch.channels_last).eval()
-    lightness = torch.rand(COUNT, 1, SIDE, SIDE, device=device)
-
-    def forward():
-        with torch.inference_mode(), devices.autocast(device, dtype):
-            network(lightness)[0, 0, 0, 0].item()
-
-    return forward
-
-
 def lines() -> list[Line]:
     """Millions of pixels a second."""
     table = []
@@ -99,7 +84,7 @@ def lines() -> list[Line]:
         ("CIEDE2000", our_ciede2000, partial(their_ciede2000, np.float32), "scikit-image, float32", ""),
         ("RGB to L*a*b*", our_lab, their_lab, "scikit-image", ""),
         ("Fancy PCA", our_fancy_pca, their_fancy_pca, "NumPy, image by image", ""),
-        ("map stage", map_stage, unet_alone, "its U-Net alone", ""),
+        ("map stage", map_stage, our_unet_forward, "its U-Net alone", ""),
     ):
         result = duel(ours, other)
         speeds = [COUNT * SIDE**2 / seconds / 1e6 for seconds in (result.ours, result.other)]

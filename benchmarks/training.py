@@ -24,6 +24,7 @@ from leanet.training.colorize import train_unet
 from leanet.training.detect import Samples, train_cell
 
 SIDE, COUNT, BATCH = 256, 96, 16
+FORWARD = 32  # images of a forward pass
 
 
 def machine() -> tuple[torch.device, torch.dtype]:
@@ -57,10 +58,10 @@ def our_train_unet():
 
 
 def our_unet_forward():
-    """Colour for 32 grey images, a call."""
+    """Colour for FORWARD grey images, a call."""
     device, dtype = machine()
     network = UNet(side=SIDE, dropout=0).to(device, memory_format=torch.channels_last).eval()
-    lightness = torch.rand(32, 1, SIDE, SIDE, device=device)
+    lightness = torch.rand(FORWARD, 1, SIDE, SIDE, device=device)
 
     def forward():
         with torch.inference_mode(), devices.autocast(device, dtype):
@@ -126,7 +127,7 @@ def lines() -> list[Line]:
                 2.5,
             ),
             ("train U-Net", our_train_unet, partial(practitioner.train_unet, Path(folder), SIDE), COUNT, 2),
-            ("U-Net forward", our_unet_forward, partial(practitioner.unet_forward, SIDE), 32, 2),
+            ("U-Net forward", our_unet_forward, partial(practitioner.unet_forward, SIDE), FORWARD, 2),
         ):
             result = duel(ours, other)
             figures = (count / result.ours, "images/s", "practitioner's loop", count / result.other)
