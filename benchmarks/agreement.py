@@ -15,27 +15,28 @@ from leanet import params as settings
 from leanet import paths
 from leanet.data import imageset
 from leanet.scores import score_row
-from leanet.training.detect import Samples, predict, train_cell
+from leanet.training.cells import cells, train
 
 
 def f1(params: settings.Params, row: str, seed: int, *off: str) -> float:
     """Mean F1 over the folds, at the first attention point, without the tricks `off`."""
-    dataset, own = next(iter(params.datasets)), replace(params.train_leanet, seed=seed)
+    dataset = next(iter(params.datasets))
+    params = replace(params, train_leanet=replace(params.train_leanet, seed=seed))
     data = imageset.load(paths.split(dataset), params.split.image_size)
-    predictions = []
-    for fold in data.folds:
-        maps = imageset.load_maps(paths.maps(dataset), fold, data)
-        with without(*off) as (device, dtype):
-            train, test = (
-                Samples.on(device, data.images, maps, data.labels, own.map_scale, chosen)
-                for chosen in (data.trained(fold), data.tested(fold))
-            )
-            run = {"recipe": params.recipe, "dtype": dtype}
-            network, _ = train_cell(row, own.points[0], train, own, fold=fold, on_epoch=lambda _: None, **run)
-            scores, _ = predict(network, test, **run)
-        tested = data.manifest.loc[data.tested(fold), ["path", "label", "fold"]]
-        predictions.append(tested.assign(point=own.points[0], score=scores))
-    return score_row(pd.concat(predictions)).f1.mean
+    wanted = cells(data, row, params.train_leanet.points[:1], shares=[1])
+    with without(*off) as (device, dtype):
+        trainings = train(
+            row,
+            wanted,
+            data,
+            lambda fold: imageset.load_maps(paths.maps(dataset), fold, data),
+            params,
+            device=device,
+            dtype=dtype,
+            title=f"seed {seed}",
+        )
+        predictions = pd.concat([trained.predictions for trained in trainings])
+    return score_row(predictions, params.split.folds).f1.mean
 
 
 def main() -> None:

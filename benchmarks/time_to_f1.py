@@ -17,7 +17,6 @@ import pandas as pd
 import yaml
 
 from benchmarks.startup import ROOT
-from leanet.rows import ROWS
 from leanet.scores import score_row
 
 SHARED = ("download", "split", "augment", "train_unet", "anomaly_maps")
@@ -52,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.time_to_f1", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="it holds Positive/ (anomalous) and Negative/ (normal)")
     parser.add_argument("--positives", type=int, default=50, help="anomalous images to sample (default: 50)")
-    rows = {"nargs": "+", "metavar": "ROW", "choices": ROWS, "default": ["resnet18-resnet", "resnet18"]}
+    rows = {"nargs": "+", "metavar": "ROW", "default": ["resnet18-resnet", "resnet18"]}
     parser.add_argument("--rows", **rows, help="of the table (default: resnet18-resnet resnet18)")
     text = "of sampling, folds, weights and draws alike (default: 1 2 3)"
     parser.add_argument("--seeds", nargs="+", metavar="SEED", type=int, default=[1, 2, 3], help=text)

@@ -43,7 +43,7 @@ def our_train_leanet():
     device, dtype = machine()
     maps = np.random.default_rng(1).uniform(0, 30, (COUNT, SIDE, SIDE)).astype(np.float16)
     data = Samples.on(device, images(COUNT), maps, np.arange(COUNT) % 2, 30, np.arange(COUNT))
-    settings = TrainLEANet(points=[4], epochs=1, batch_size=BATCH, learning_rate=1e-3, map_scale=30, seed=0)
+    settings = TrainLEANet([4], 1, BATCH, 1e-3, 1e-3, pretrained=False, map_scale=30, seed=0)
     run = {"recipe": "fast", "fold": 0, "dtype": dtype, "on_epoch": lambda loss: None}
     return lambda: train_cell("resnet18-resnet", 4, data, settings, **run)
 

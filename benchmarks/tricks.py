@@ -58,7 +58,7 @@ def epoch(network: str, *off: str) -> Callable[[], object]:
                 normals, basis = OnDevice(images, chosen, device), fancy_pca.fit(images[:8])
                 train_unet(normals, basis, 0.1, settings, dtype=dtype, **common)
             else:
-                settings = TrainLEANet([3], 1, BATCH, learning_rate=1e-3, map_scale=30, seed=0)
+                settings = TrainLEANet([3], 1, BATCH, 1e-3, 1e-3, pretrained=False, map_scale=30, seed=0)
                 data = Samples.on(device, images, maps, chosen % 2, 30, chosen)
                 train_cell("resnet18-resnet", 3, data, settings, dtype=dtype, **common)
 

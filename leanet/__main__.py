@@ -3,6 +3,9 @@
 import argparse
 import json
 import sys
+from pathlib import Path
+
+import numpy as np
 
 from leanet import stage
 from leanet.errors import InputError
@@ -12,25 +15,49 @@ LONG = 300  # seconds: a shorter stage is not worth those that MLflow takes to s
 
 
 def check(_: argparse.Namespace) -> None:
-    load()
+    from leanet import device
+    from leanet.data.images import list_images
+    from leanet.data.sampling import assign_folds, sample
+
+    params = load()
+    device.select(params.device)
+    for name, dataset in params.datasets.items():
+        if Path(dataset.source).is_dir():  # what stage split would only find after the images are copied
+            try:
+                counts = (dataset.negatives, dataset.positives)
+                taken = sample(list_images(Path(dataset.source)), counts, params.split.seed)
+                assign_folds(np.array([label for _, label in taken]), params.split.folds, params.split.seed)
+            except InputError as error:
+                raise InputError(f"params.yaml: datasets.{name}: {error}") from None
     print("params.yaml is in order")
 
 
 def models(arguments: argparse.Namespace) -> None:
-    from leanet.models.leanet import build
-    from leanet.rows import PAPER_MILLIONS, ROWS
+    import torch
 
+    from leanet import rows
+    from leanet.models.leanet import build
+    from leanet.report.paper import parameters
+
+    for row in arguments.row:
+        rows.check(row)
+    printed = parameters()
     table = []
-    for row in ROWS:
-        network = build(row, side=256, point=1)
+    for row in arguments.row or rows.PAPER:
+        with torch.device("meta"):  # shapes without weights
+            network = build(row, side=arguments.side, point=None)
         trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
-        table.append({"row": row, "trainable": trainable, "paper": round(PAPER_MILLIONS[row] * 1e6)})
+        paper = round(printed[row] * 1e6) if row in printed else None
+        table.append({"row": row, "trainable": trainable, "paper": paper, "points": list(network.adn.points)})
     if arguments.json:
         print(json.dumps(table, indent=1))
         return
-    print(f"{'row':20}{'trainable':>14}{'the paper':>12}   at 256×256")
+    size = f"{arguments.side}×{arguments.side}"
+    print(f"{'row':28}{'trainable':>14}{'the paper':>12}  attention points, at {size}")
     for line in table:
-        print(f"{line['row']:20}{line['trainable']:>14,}{line['paper'] / 1e6:>11.1f}M")
+        paper = f"{line['paper'] / 1e6:.1f}M" if line["paper"] else "–"
+        points = ", ".join(map(str, line["points"])) or "none"
+        print(f"{line['row']:28}{line['trainable']:>14,}{paper:>12}  {points}")
 
 
 def settings(arguments: argparse.Namespace) -> None:
@@ -76,6 +103,8 @@ def main() -> None:
 
     command(check, "check params.yaml and say the first thing that is wrong with it")
     sub = command(models, "list the rows with their trainable parameters beside the paper's")
+    sub.add_argument("row", nargs="*", help="rows to show, with any ADN (default: those of the paper)")
+    sub.add_argument("--side", type=int, default=256, help="pixels of the images (default: 256, as in the paper)")
     sub.add_argument("--json", action="store_true", help="as a list of objects")
     sub = command(settings, "lay a file of settings/ over params.yaml: quick, photos or paper")
     sub.add_argument("name")

@@ -11,13 +11,6 @@ from leanet.data.arrayfile import ArrayFile
 from leanet.device import autocast
 from leanet.models.unet import UNet, from_unit
 
-# What makes one score of a map (N, side, side): a mean for anomalies that are everywhere, a high percentile
-# for small ones, which a mean would drown. The maximum would be one pixel's noise.
-STATISTICS = {
-    "mean": lambda maps: maps.mean(axis=(1, 2)),
-    "p99": lambda maps: np.percentile(maps, 99, axis=(1, 2)),
-}
-
 
 def recolor(unet: UNet, lab: Tensor) -> Tensor:
     """L* of `lab` with the a*b* that `unet` gives back to it; both (N, 3, side, side)."""

@@ -22,7 +22,7 @@ RGB_TO_XYZ = torch.tensor(
 WHITE = torch.tensor([0.95047, 1.0, 1.08883], dtype=torch.float64)
 
 PIECE = 2**17  # pixels: the temporaries of two cores' halves stay near them (benchmarks/README.md)
-TINY = 1e-15  # added to a length before it divides; its square is still a float32
+TINY = 1e-15  # the least that anything is divided by; its square is still a float32
 
 
 def _mix(matrix: Tensor, colors: Tensor) -> Tensor:

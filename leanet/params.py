@@ -10,9 +10,8 @@ from typing import Annotated, Literal
 
 import yaml
 
-from leanet import paths
+from leanet import paths, rows
 from leanet.errors import InputError
-from leanet.rows import ROWS
 
 
 class Rule(typing.NamedTuple):
@@ -27,7 +26,7 @@ Seed = Annotated[int, Rule("a whole number from 0 to 4294967295", lambda n: 0 <=
 Rate = Annotated[float, Rule("a number above 0 and at most 1", lambda x: 0 < x <= 1)]
 Share = Annotated[float, Rule("a number from 0 to below 1", lambda x: 0 <= x < 1)]
 Point = Annotated[int, Rule("an attention point from 1 to 5", lambda p: 1 <= p <= 5)]
-Row = Annotated[str, Rule("one of " + ", ".join(ROWS), lambda row: row in ROWS)]
+KeptShare = Annotated[float, Rule("a number above 0 and below 1", lambda x: 0 < x < 1)]
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,7 @@ class Split:
         int, Rule("a power of two from 32 to 1024", lambda n: n in (32, 64, 128, 256, 512, 1024))
     ]  # side in pixels
     folds: Annotated[int, Rule("a whole number of at least 2", lambda n: n >= 2)]
+    repeats: Count  # cross-validations, each with other folds
     seed: Seed
 
 
@@ -78,11 +78,26 @@ class TrainLEANet:
     epochs: Count
     batch_size: Count
     learning_rate: Rate
+    learning_rate_vgg: Rate
+    pretrained: bool  # ADNs begin with torchvision's weights from ImageNet
     map_scale: Annotated[
         float | Literal["own-maximum"],
         Rule("a colour difference above 0, or own-maximum", lambda s: isinstance(s, str) or s > 0),
     ]
     seed: Seed
+
+    def learning_rate_of(self, row: str) -> float:
+        """The learning rate of a row's family."""
+        return self.learning_rate_vgg if row.startswith("vgg") else self.learning_rate
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Stage `sweep`: fewer training positives, test folds as they are (section 4-4)."""
+
+    rows: list[str]
+    shares: list[KeptShare]
+    point: Point
 
 
 @dataclass(frozen=True)
@@ -90,7 +105,7 @@ class Params:
     """The whole of params.yaml."""
 
     datasets: dict[str, Dataset]
-    rows: list[Row]
+    rows: list[str]
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "float32", "bf16"]
     recipe: Literal["fast", "paper"]
@@ -98,6 +113,7 @@ class Params:
     augment: Augment
     train_unet: TrainUNet
     train_leanet: TrainLEANet
+    sweep: Sweep
 
 
 def load(file: Path = paths.PARAMS) -> Params:
@@ -124,12 +140,29 @@ def _check_names(params: Params, file: Path) -> None:
     for key in ("datasets", "rows"):
         if not getattr(params, key):
             raise InputError(f"{file}: {key} is empty, expected at least one")
-    for key, values in (("rows", params.rows), ("train_leanet.points", params.train_leanet.points)):
+    if not params.train_leanet.points:
+        raise InputError(f"{file}: train_leanet.points is empty, expected points from 1 to 5")
+    lists = {
+        "rows": params.rows,
+        "train_leanet.points": params.train_leanet.points,
+        "sweep.rows": params.sweep.rows,
+        "sweep.shares": params.sweep.shares,
+    }
+    for key, values in lists.items():
         for value in values:
             if values.count(value) > 1:
                 raise InputError(f"{file}: {key} names {value} twice")
-    if not params.train_leanet.points:
-        raise InputError(f"{file}: train_leanet.points is empty, expected points from 1 to 5")
+    for row in params.rows:
+        try:
+            rows.check(row)
+        except InputError as error:
+            raise InputError(f"{file}: rows has {error}") from None
+    for row in params.sweep.rows:
+        if row not in params.rows:
+            raise InputError(f"{file}: sweep.rows has {row}, expected one of rows: " + ", ".join(params.rows))
+    if params.sweep.rows and params.sweep.point not in params.train_leanet.points:
+        # The curve's end at all positives is what train_leanet gives.
+        raise InputError(f"{file}: sweep.point is {params.sweep.point}, expected one of train_leanet.points")
     if len(params.train_unet.betas) != 2:
         raise InputError(f"{file}: train_unet.betas: expected two numbers, Adam's beta 1 and beta 2")
     for name, dataset in params.datasets.items():
@@ -162,16 +195,19 @@ def _read(kind, value, key: str, file: Path):
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in args:
             return None
-        if any(value in typing.get_args(choice) for choice in args):  # a Literal beside another type
+        words = [word for choice in args for word in typing.get_args(choice)]  # of a Literal beside another type
+        if value in words:
             return value
+        if words and isinstance(value, str):
+            raise InputError(f"{where} is {value!r}, expected a number or " + " or ".join(words))
         return _read(args[0], value, key, file)
     if origin is Literal:
         if value not in args:
             raise InputError(f"{where} is {value!r}, expected " + " or ".join(map(str, args)))
         return value
-    accepted = {int: int, float: (int, float), str: str}[kind]
-    if not isinstance(value, accepted) or isinstance(value, bool):
-        name = {int: "a whole number", float: "a number such as 0.001", str: "a text"}[kind]
+    accepted = {int: int, float: (int, float), str: str, bool: bool}[kind]
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+        name = {int: "a whole number", float: "a number such as 0.001", str: "a text", bool: "true or false"}[kind]
         raise InputError(f"{where} is {value!r}, expected {name}")
     return kind(value)
 

@@ -9,11 +9,14 @@ PARAMS = Path("params.yaml")
 LOGS = Path("logs")  # timings: outside DVC, since they differ from run to run
 METRICS = Path("metrics/report.json")
 TABLE = Path("metrics/report.md")
+TABLES = Path("metrics/tables")
 PLOTS = Path("metrics/plots")
 PICTURES = Path("report/pictures")
-CV = Path("data/cv")
+PAGE = Path("report/index.html")
 
-MAP_ALONE = "anomaly-map"  # beside the rows: the scores of the map as a detector of its own
+SPLIT, MAPS, PREVIEWS, LOCALIZATION, CV, SWEEP = (
+    Path("data") / name for name in ("split", "maps", "previews", "localization", "cv", "sweep")
+)
 
 
 def raw(dataset: str) -> Path:
@@ -22,8 +25,8 @@ def raw(dataset: str) -> Path:
 
 
 def split(dataset: str) -> Path:
-    """`images.npy` and `manifest.csv`."""
-    return Path("data/split") / dataset
+    """`images.npy`, `manifest.csv` and, where the set has ground truth, `masks.npy`."""
+    return SPLIT / dataset
 
 
 def basis(dataset: str) -> Path:
@@ -38,17 +41,27 @@ def unet(dataset: str) -> Path:
 
 def maps(dataset: str) -> Path:
     """`fold<k>.npy`, the anomaly maps of all images by the colouriser of fold k, and `recolored.npy`."""
-    return Path("data/maps") / dataset
+    return MAPS / dataset
 
 
 def preview(dataset: str, stage: str) -> Path:
     """A picture for people; apart from what networks are trained on, so that its looks never retrain one."""
-    return Path("data/previews") / f"{dataset}-{stage}.png"
+    return PREVIEWS / dataset / f"{stage}.png"
 
 
 def cv(dataset: str, row: str) -> Path:
-    """`predictions.csv` of the cross-validated `row`, its history and a few examples for pictures."""
+    """`predictions.csv` of the cross-validated `row` or baseline, its history and a few examples for pictures."""
     return CV / dataset / row
+
+
+def localization(dataset: str) -> Path:
+    """How well the anomaly maps find the place, a row a fold."""
+    return LOCALIZATION / dataset / "folds.json"
+
+
+def sweep(dataset: str, row: str) -> Path:
+    """`predictions.csv` of the `row` or baseline at shares of the training positives, and its history."""
+    return SWEEP / dataset / row
 
 
 @contextmanager

@@ -1,33 +1,50 @@
 """Pictures for people: grids of images and heat maps."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
+
+MAP_TOP = 30.0  # ΔE₀₀ that maps are shown brightest at
 
 
 def save_grid(
-    file: Path, rows: list[list[np.ndarray]], titles: list[str], *, tops: dict[int, float] | None = None
+    file: Path,
+    rows: list[list[np.ndarray]],
+    titles: list[str],
+    *,
+    ranges: dict[int, tuple[float, float]] | None = None,
 ) -> None:
     """Save a grid of images as PNG, a title above each column.
 
     rows: images as (H, W, 3), uint8 or float in [0, 1], or heat maps as (H, W).
-    tops: for columns of heat maps, the value shown brightest, with 0 the darkest; a column without one
-        spans the range of its own maps.
+    ranges: for columns of heat maps, the values shown darkest and brightest; a column without them spans the
+        range of its own maps.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    tops = tops or {}
-    ranges = [
-        (0, tops[i]) if i in tops else (min(map(np.min, column)), max(map(np.max, column)))
-        for i, column in enumerate(zip(*rows, strict=True))
-    ]
+    spans = [value_range(column) for column in zip(*rows, strict=True)]
+    for column, span in (ranges or {}).items():
+        spans[column] = span
     figure = Figure(figsize=(1.5 * len(titles), 1.5 * len(rows) + 0.25), dpi=100, layout="constrained")
     axes = figure.subplots(len(rows), len(titles), squeeze=False)
     for axes_row, row in zip(axes, rows, strict=True):
         for column, (axis, image) in enumerate(zip(axes_row, row, strict=True)):
             axis.axis("off")
-            low, top = ranges[column]
+            low, top = spans[column]
             axis.imshow(image, cmap="inferno", vmin=low, vmax=top, interpolation="nearest")
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize=8)
     figure.savefig(file)
+
+
+def value_range(arrays: Iterable[np.ndarray]) -> tuple[float, float]:
+    """The lowest and the highest value in any of `arrays`."""
+    lows, highs = zip(*((array.min(), array.max()) for array in arrays), strict=True)
+    return min(lows), max(highs)
+
+
+def heat(map_: np.ndarray, top: float) -> np.ndarray:
+    """A heat map (H, W) in the colours of save_grid, 0 the darkest and `top` the brightest: uint8 (H, W, 3)."""
+    return colormaps["inferno"](np.clip(map_ / top, 0, 1), bytes=True)[..., :3]

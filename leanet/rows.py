@@ -1,24 +1,73 @@
-"""The rows of the paper's tables by name: an ADN, and how the anomaly map attends to it."""
+"""The rows of the paper's tables by name: an ADN, and how it gets to know the anomaly map.
 
-ADNS = ("resnet18", "cnn")
+`resnet18` is a plain ADN; `resnet18-4ch-input` takes the map as an input; `resnet18-resnet` has an external
+network attend to it. In place of resnet18 may stand any classification model of torchvision, or `cnn`.
+"""
+
+import difflib
+from typing import NamedTuple
+
+from leanet.errors import InputError
+
+INPUTS = ("map-input", "4ch-input", "attentioned-input")
 EXTERNALS = ("direct", "mobilenet", "resnet")  # direct attention, MobileNet-like and ResNet-based CAAN
+HOWS = (*INPUTS, *EXTERNALS)
+CNN = "cnn"  # the paper's "basic CNN"; all other ADNs are torchvision's
 
-ROWS = tuple(row for adn in ADNS for row in (adn, *(f"{adn}-{external}" for external in EXTERNALS)))
-
-# Parameters in millions as Tables 3, 5 and 7 print them, at 256×256.
-PAPER_MILLIONS = {
-    "resnet18": 11.2,
-    "resnet18-direct": 11.2,
-    "resnet18-mobilenet": 13.5,
-    "resnet18-resnet": 16.1,
-    "cnn": 4.0,
-    "cnn-direct": 4.0,
-    "cnn-mobilenet": 7.0,
-    "cnn-resnet": 8.9,
-}
+# Beside the rows, always there (leanet.baselines).
+LAB_HISTOGRAM = "lab-histogram"
+MAP_THRESHOLD = "map-threshold"
+BASELINES = (LAB_HISTOGRAM, MAP_THRESHOLD)
 
 
-def parts(row: str) -> tuple[str, str | None]:
-    """The names of a row's ADN and external network; None where nothing attends (a plain ADN)."""
-    adn, _, external = row.partition("-")
-    return adn, external or None
+def _family(adn: str, deeper: tuple[str, ...]) -> tuple[str, ...]:
+    """The rows of an ADN in the order of the paper's tables; `deeper` ones of its kind come second."""
+    return (adn, *deeper, *(f"{adn}-{how}" for how in HOWS))
+
+
+# Tables 3, 5, 6; then 7, 8.
+PAPER = (*_family("resnet18", ("resnet50",)), *_family("vgg16", ("vgg19",)), *_family(CNN, ()))
+
+
+class Parts(NamedTuple):
+    """What a row's name says."""
+
+    adn: str
+    input: str | None  # of INPUTS; None for the image alone
+    external: str | None  # of EXTERNALS; None where nothing attends
+
+
+def parts(row: str) -> Parts:
+    """Take a row's name apart."""
+    adn, _, how = row.partition("-")
+    return Parts(adn, how if how in INPUTS else None, how if how in EXTERNALS else None)
+
+
+def check(row: str) -> None:
+    """Make sure that `row` can be built.
+
+    Raises:
+        InputError: no model answers to its name; the text lists near ones.
+    """
+    if row in PAPER:
+        return
+    adn, dash, how = row.partition("-")
+    adns = _adns()
+    if adn in adns and (how in HOWS or not dash):
+        return
+    near_adns = [adn] if adn in adns else difflib.get_close_matches(adn, adns, n=3)
+    near_hows = [how] if how in HOWS else difflib.get_close_matches(how, HOWS)
+    near = [f"{a}-{h}" for a in near_adns for h in near_hows] if dash else near_adns
+    if near:
+        raise InputError(f"{row}, which is no row; near are {', '.join(near)}")
+    raise InputError(
+        f"{row}, which is no row; expected an ADN ({CNN}, resnet18, vgg16 or any other classification model of "
+        f"torchvision), alone or with -{', -'.join(HOWS)}"
+    )
+
+
+def _adns() -> list[str]:
+    # Here, not above: it loads torch, two seconds that only who names a model beyond the paper's pays.
+    from torchvision import models
+
+    return [CNN, *models.list_models(module=models)]

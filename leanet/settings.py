@@ -72,9 +72,12 @@ def _edit(change) -> None:
 
 def _merge(tree: CommentedMap, changes: CommentedMap) -> None:
     for key, value in changes.items():
-        if isinstance(value, CommentedMap):
+        if key not in tree:
+            tree[key] = value  # unknown: reading params.yaml again will say so
+        elif isinstance(value, CommentedMap):
             _merge(tree[key], value)
         elif isinstance(value, CommentedSeq):
             tree[key][:] = value  # in place: the comment of the old list stays
+            tree[key].fa.set_flow_style()  # an empty list would forget it
         else:
             tree[key] = value

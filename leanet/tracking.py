@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from leanet import paths
+from leanet import paths, stage
 from leanet.data.imageset import sha256
 from leanet.errors import InputError
 from leanet.params import Params
-from leanet.scores import decision_scores, ranking_scores, score_maps, score_row
+from leanet.rows import BASELINES
+from leanet.scores import Undefined, score_images, score_row
 
 EXPERIMENT = "leanet"
 KEY = "leanet.key"
@@ -47,7 +48,7 @@ class Record:
     @property
     def address(self) -> str:
         """As DVC writes it, train_leanet@leaf-resnet18."""
-        return "@".join([self.stage, "-".join(self.names)]) if self.names else self.stage
+        return stage.address(self.stage, self.names)
 
     def outputs(self, *suffixes: str) -> list[Path]:
         """Its files of these kinds: tables and figures are what a run is made from, pictures go along."""
@@ -64,13 +65,17 @@ def records(params: Params) -> Iterator[Record]:
         drawn = (paths.basis(dataset), paths.preview(dataset, "augment"))
         yield Record("augment", one, ("augment",), files=drawn)
         yield Record("train_unet", one, ("augment", "precision", "recipe", "train_unet"), (paths.unet(dataset),))
-        maps = (paths.maps(dataset), paths.cv(dataset, paths.MAP_ALONE))
+        maps = (paths.maps(dataset),)
         yield Record("anomaly_maps", one, ("precision",), maps, (paths.preview(dataset, "maps"),))
+        baselines = tuple(paths.cv(dataset, name) for name in BASELINES)
+        yield Record("baselines", one, ("split", "sweep"), baselines, (paths.localization(dataset),))
+        sections = ("precision", "recipe", "train_leanet")
         for row in params.rows:
-            sections = ("precision", "recipe", "train_leanet")
             yield Record("train_leanet", (dataset, row), sections, (paths.cv(dataset, row),))
-    files = (paths.METRICS, paths.TABLE)
-    yield Record("report", (), ("rows", "split"), (paths.PICTURES,), files)
+        for row in params.sweep.rows:
+            yield Record("sweep", (dataset, row), (*sections, "sweep"), (paths.sweep(dataset, row),))
+    files = (paths.METRICS, paths.TABLE, paths.PAGE)
+    yield Record("report", (), ("rows", "split", "sweep"), (paths.PICTURES,), files)
 
 
 def track(params: Params, chosen: list[str]) -> int:
@@ -139,8 +144,8 @@ def _log(client, experiment_id: str, params: Params, record: Record) -> bool:
     run = client.create_run(experiment_id, start_time=start, tags=tags).info.run_id
     _log_params(client, run, settings)
     _log_dataset(client, run, record)
-    _log_metrics(client, run, _figures(record), start)
-    for picture in record.outputs(".png"):
+    _log_metrics(client, run, _figures(record, params), start)
+    for picture in record.outputs(".png", ".html"):
         client.log_artifact(run, str(picture))
     for cell in _cells(record):
         child_tags = {
@@ -188,18 +193,20 @@ def _commit() -> str:
     return git.stdout.strip()
 
 
-def _figures(record: Record) -> dict[str, float]:
-    """The figures of the stage as a whole."""
-    if record.stage == "train_leanet":
-        tree = score_row(pd.read_csv(record.folders[0] / "predictions.csv")).numbers
-    elif record.stage == "anomaly_maps":
-        figures = score_maps(pd.read_csv(record.folders[1] / "scores.csv"))
-        tree = {name: {key: figure.numbers for key, figure in own.items()} for name, own in figures.items()}
+def _figures(record: Record, params: Params) -> dict[str, float]:
+    """The figures of the stage as a whole; what is undefined is left out."""
+    if record.stage in ("train_leanet", "baselines"):
+        folders = {folder.name: folder for folder in record.folders}
+        tree = {
+            name: score_row(pd.read_csv(folder / "predictions.csv"), params.split.folds).numbers
+            for name, folder in folders.items()
+        }
+        tree = tree[record.names[1]] if record.stage == "train_leanet" else tree
     elif record.stage == "report":
         tree = json.loads(paths.METRICS.read_text())
     else:
         tree = {}
-    return {name: float(value) for name, value in _flat(tree)}
+    return {name: float(value) for name, value in _flat(tree) if isinstance(value, (int, float))}
 
 
 @dataclass(frozen=True)
@@ -220,15 +227,14 @@ def _cells(record: Record) -> Iterator[_Cell]:
     if file is None:
         return
     history = pd.read_csv(file)
-    axes = [name for name in ("fold", "point") if name in history]
-    scores = pd.DataFrame()
-    if record.stage == "train_leanet":
-        predictions = pd.read_csv(record.folders[0] / "predictions.csv")
-        scores = decision_scores(predictions).join(ranking_scores(predictions))
+    wanted = ("fold", "point", "share") if record.stage == "sweep" else ("fold", "point")
+    axes = [name for name in wanted if name in history]
+    predictions = record.folders[0] / "predictions.csv"
+    tested = pd.read_csv(predictions).groupby(axes) if predictions.exists() else None
     for place, epochs in history.groupby(axes):
-        cell = {axis: int(value) for axis, value in zip(axes, place, strict=True)}
-        own = scores.loc[cell["point"], cell["fold"]].to_dict() if len(scores) else {}
-        yield _Cell({axis: str(value) for axis, value in cell.items()}, epochs["loss"], own)
+        scores = {} if tested is None else score_images(tested.get_group(place))
+        defined = {name: score for name, score in scores.items() if not isinstance(score, Undefined)}
+        yield _Cell({axis: f"{value:g}" for axis, value in zip(axes, place, strict=True)}, epochs["loss"], defined)
 
 
 def _log_params(client, run: str, settings: dict[str, str]) -> None:

@@ -1,80 +1,81 @@
-"""Stage report: the F1 table of every data set and row, from the predictions alone (section 4-3)."""
+"""Stage report: tables, plots, pictures and the page, from what the other stages left (4-3 to 4-5)."""
 
 import json
 import shutil
-from pathlib import Path
-
-import numpy as np
-import pandas as pd
 
 from leanet import paths, stage
+from leanet.data import imageset
 from leanet.params import Params
-from leanet.pictures import save_grid
-from leanet.report.tables import markdown, metrics, title
-from leanet.scores import score_maps, score_row
-
-EXPLANATION = """\
-# F1 of the anomalous class, mean ± deviation over folds
-
-*Paper protocol*: the attention point (in parentheses) is the best on the folds that it is scored on.
-*F1* and all that follows: each fold at the point that is best on the other folds.
-*Anomaly map alone*: images ranked by the mean or the 99th percentile of their map; no threshold, so no F1.
-"""
+from leanet.report.figures import draw_examples, pictures
+from leanet.report.page import page, section
+from leanet.report.plots import plots
+from leanet.report.results import load
+from leanet.report.tables import markdown, metrics, remarks, tables
+from leanet.rows import BASELINES
 
 
 def main(params: Params) -> None:
     drop_leftovers(params)
-    text, tree, f1, losses = [EXPLANATION], {}, [], []
-    for dataset in params.datasets:
-        map_scores = pd.read_csv(paths.cv(dataset, paths.MAP_ALONE) / "scores.csv")
-        map_figures = score_maps(map_scores)
-        predictions = {row: pd.read_csv(paths.cv(dataset, row) / "predictions.csv") for row in params.rows}
-        scores = {row: score_row(table) for row, table in predictions.items()}
-        labels = map_scores["label"]
-        counts = f"{labels.sum()} anomalous, {(labels == 0).sum()} normal, {params.split.folds} folds"
-        text.append(markdown(dataset, counts, map_figures, scores))
-        tree[dataset] = metrics(map_figures, scores)
-        f1 += [{"dataset": dataset, "row": title(row), "f1": round(s.f1.mean, 4)} for row, s in scores.items()]
-        for row in params.rows:
-            history = pd.read_csv(paths.cv(dataset, row) / "history.csv")
-            mean = history.groupby("epoch")["loss"].mean().round(4).reset_index()
-            losses.append(mean.assign(dataset=dataset, row=row))
+    every = {dataset: load(params, dataset) for dataset in params.datasets}
+    made = {dataset: tables(results) for dataset, results in every.items()}
+    said = {dataset: remarks(results) for dataset, results in every.items()}
+
+    tree = {dataset: metrics(results) for dataset, results in every.items()}
     paths.METRICS.write_text(json.dumps(tree, indent=1) + "\n")
-    paths.TABLE.write_text("\n".join(text))
+    text = "\n".join(markdown(every[dataset], made[dataset], said[dataset]) for dataset in every)
+    paths.TABLE.write_text(text)
+    with paths.whole(paths.TABLES) as folder:
+        for dataset, tables_ in made.items():
+            for table in tables_:
+                table.frame.to_csv(folder / f"{dataset}-{table.name}.csv", index=False)
     with paths.whole(paths.PLOTS) as folder:
-        pd.DataFrame(f1).to_csv(folder / "f1.csv", index=False)
-        pd.concat(losses).to_csv(folder / "loss.csv", index=False)
+        for name, points in plots(list(every.values())).items():
+            points.to_csv(folder / f"{name}.csv", index=False)
     with paths.whole(paths.PICTURES) as folder:
-        for dataset in params.datasets:
+        for dataset in every:
             for row in params.rows:
                 draw_examples(paths.cv(dataset, row), folder)
-    print("\n".join(text[1:]))
 
-
-def draw_examples(row_folder: Path, to: Path) -> None:
-    """Original, recoloured image, anomaly map and attention of a few test images, a picture a point."""
-    for file in sorted(row_folder.glob("examples-*.npz")):
-        with np.load(file, allow_pickle=False) as arrays:
-            columns = [arrays[name] for name in ("images", "recolored", "maps", "attention")]
-        grid = [list(row) for row in zip(*columns, strict=True)]
-        dataset, row = row_folder.parts[-2:]
-        point = file.stem.removeprefix("examples-")
-        titles = ["original", "recoloured", "anomaly map", f"attention, {point}"]
-        save_grid(to / f"{dataset}-{row}-{point}.png", grid, titles, tops={2: 30})
+    facts = {
+        "recipe": params.recipe,
+        "images": f"{params.split.image_size}×{params.split.image_size}",
+        "cross-validation": f"{params.split.repeats} × {params.split.folds} folds, seed {params.split.seed}",
+        "epochs": str(params.train_leanet.epochs),
+        "attention points": ", ".join(map(str, params.train_leanet.points)),
+    }
+    sections = []
+    for dataset, results in every.items():
+        data = imageset.load(paths.split(dataset), params.split.image_size)
+        maps = [imageset.load_maps(paths.maps(dataset), fold, data) for fold in range(params.split.folds)]
+        sections.append(
+            section(
+                results,
+                made[dataset],
+                said[dataset],
+                pictures(dataset),
+                data.images,
+                lambda i, maps=maps, data=data: maps[data.first_tested_in[i]][i],
+            )
+        )
+    paths.PAGE.write_text(page(sections, facts), encoding="utf-8")
+    print(text)
 
 
 def drop_leftovers(params: Params) -> None:
-    """Remove what rows and data sets that params.yaml no longer names left in data/cv.
+    """Remove what rows and data sets that params.yaml no longer names left in the folders read here.
 
-    DVC depends on the folder as a whole: with them in it, the same results would have another hash on a
-    machine that never ran them. They stay in DVC's cache, and come back with the row.
+    DVC depends on the folders as a whole: with leftovers in them, the same results would have another hash on
+    a machine that never ran them. They stay in DVC's cache, and come back with the row.
     """
-    for folder in paths.CV.glob("*/*"):
-        dataset, row = folder.parts[-2:]
-        if dataset not in params.datasets or row not in (*params.rows, paths.MAP_ALONE):
-            shutil.rmtree(folder)
-            if not any(folder.parent.iterdir()):
-                folder.parent.rmdir()
+    rows = {paths.CV: params.rows, paths.SWEEP: params.sweep.rows}
+    for root in (paths.SPLIT, paths.MAPS, paths.PREVIEWS, paths.LOCALIZATION, *rows):
+        for folder in root.iterdir():
+            if folder.name not in params.datasets:
+                shutil.rmtree(folder)
+    for root, named in rows.items():
+        for folder in root.glob("*/*"):
+            if folder.name not in (*named, *BASELINES):
+                shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

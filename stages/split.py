@@ -8,7 +8,7 @@ import pandas as pd
 
 from leanet import paths, stage
 from leanet.data.arrayfile import ArrayFile
-from leanet.data.images import decode, list_images
+from leanet.data.images import decode, decode_masks, list_images
 from leanet.data.imageset import sha256
 from leanet.data.sampling import assign_folds, sample
 from leanet.errors import InputError
@@ -22,7 +22,10 @@ def main(params: Params, dataset: str) -> None:
     try:
         taken = sample(list_images(raw), (wanted.negatives, wanted.positives), settings.seed)
         labels = np.array([label for _, label in taken])
-        folds = assign_folds(labels, settings.folds, settings.seed)
+        folds = {
+            f"repeat{r + 1}": assign_folds(labels, settings.folds, settings.seed + r)
+            for r in range(settings.repeats)
+        }
     except InputError as error:
         raise InputError(f"params.yaml: datasets.{dataset}: {error}") from None
     side = settings.image_size
@@ -36,10 +39,13 @@ def main(params: Params, dataset: str) -> None:
                 "path": [path for path, _ in taken],
                 "sha256": [sha256(raw / path) for path, _ in taken],
                 "label": labels,
-                "fold": folds,
+                **folds,
             }
         )
         manifest.to_csv(folder / "manifest.csv", index=False)
+        masks = decode_masks(raw, taken, side)
+        if masks is not None:
+            np.save(folder / "masks.npy", masks)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ TINY = {
     "device": "cpu",
     "precision": "float32",
     "recipe": "fast",
-    "split": {"image_size": 32, "folds": 2, "seed": 1},
+    "split": {"image_size": 32, "folds": 2, "repeats": 1, "seed": 1},
     "augment": {"std": 0.1},
     "train_unet": {
         "epochs": 2,
@@ -35,9 +35,12 @@ TINY = {
         "epochs": 2,
         "batch_size": 4,
         "learning_rate": 0.001,
+        "learning_rate_vgg": 0.001,
+        "pretrained": False,
         "map_scale": 30,
         "seed": 1,
     },
+    "sweep": {"rows": ["cnn"], "shares": [0.5], "point": 5},
 }
 
 
@@ -109,7 +112,7 @@ def finished(tmp_path_factory) -> Project:
     project = make_tiny(tmp_path_factory.mktemp("finished") / "project")
     for tool in ("git", "dvc"):
         assert project.run(tool, "init", "-q").returncode == 0
-    assert len(project.repro()) == 8
+    assert len(project.repro()) == 10
     return project
 
 

@@ -50,7 +50,7 @@ def losses(*off: str) -> list[float]:
     """Of a short training in float32, before rounding grows, with the tricks `off` turned off."""
     images = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), np.uint8)
     chosen = np.arange(12)
-    settings = TrainLEANet([2], 2, batch_size=4, learning_rate=1e-3, map_scale=30, seed=0)
+    settings = TrainLEANet([2], 2, 4, 1e-3, 1e-3, pretrained=False, map_scale=30, seed=0)
     with tricks.without("bf16", *off) as (device, dtype):
         assert dtype is torch.float32
         data = Samples.on(device, images, images[..., 0].astype(np.float16), chosen % 2, 30, chosen)

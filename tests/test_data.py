@@ -117,7 +117,7 @@ def test_manifest_says_what_the_array_holds(tiny):
     raw = make_set(tiny.root / "data/raw/leaf")
     split.main(load(), "leaf")
     data = imageset.load(tiny.root / "data/split/leaf", 32)
-    assert list(data.manifest) == ["path", "sha256", "label", "fold"]
+    assert list(data.manifest) == ["path", "sha256", "label", "repeat1"]
     for i, image in data.manifest.iterrows():
         assert np.array_equal(data.images[i], decode(raw / image["path"], 32))
         assert image["sha256"] == imageset.sha256(raw / image["path"])

@@ -10,7 +10,19 @@ import yaml
 from conftest import ROOT
 from imports import imported_modules
 
-STAGES = ("download", "split", "augment", "train_unet", "anomaly_maps", "train_leanet", "report")
+from leanet.rows import BASELINES
+
+STAGES = (
+    "download",
+    "split",
+    "augment",
+    "train_unet",
+    "anomaly_maps",
+    "baselines",
+    "train_leanet",
+    "sweep",
+    "report",
+)
 
 
 def stage_definitions() -> dict[str, dict]:
@@ -40,8 +52,9 @@ def test_scripts_are_small():
 
 
 TRAINED = {"train_leanet@leaf-cnn", "train_leanet@leaf-cnn-direct"}
-FROM_MAPS = {*TRAINED, "report"}
-FROM_UNET = {"train_unet@leaf", "anomaly_maps@leaf", *FROM_MAPS}
+SWEPT = {"sweep@leaf-cnn"}
+FROM_SETTINGS = {*TRAINED, *SWEPT, "report"}
+FROM_UNET = {"train_unet@leaf", "anomaly_maps@leaf", "baselines@leaf", *FROM_SETTINGS}
 FROM_SPLIT = {"split@leaf", "augment@leaf", *FROM_UNET}
 
 
@@ -50,12 +63,12 @@ FROM_SPLIT = {"split@leaf", "augment@leaf", *FROM_UNET}
     [
         ("device", "auto", set()),
         ("recipe", "paper", FROM_UNET),
-        ("train_leanet.map_scale", "own-maximum", FROM_MAPS),
-        ("train_leanet.points", [1], FROM_MAPS),
+        ("train_leanet.map_scale", "own-maximum", FROM_SETTINGS),
+        ("sweep.shares", [0.4], {"baselines@leaf", *SWEPT, "report"}),
+        ("sweep.rows", [], {"report"}),
         ("train_unet.learning_rate", 0.002, FROM_UNET),
         ("augment.std", 0.2, {"augment@leaf", *FROM_UNET}),
         ("datasets.leaf.negatives", 8, FROM_SPLIT),
-        ("rows", ["cnn"], {"report"}),
         ("rows", ["cnn", "cnn-direct", "cnn-resnet"], {"train_leanet@leaf-cnn-resnet", "report"}),
     ],
 )
@@ -95,7 +108,7 @@ def test_going_back_restores_and_does_not_train(finished, tmp_path):
     metrics = project.root / "metrics/report.json"
     before = predictions.read_bytes(), metrics.read_bytes()
     project.edit("train_leanet.epochs", 1)
-    assert project.repro() == FROM_MAPS
+    assert project.repro() == FROM_SETTINGS
     assert predictions.read_bytes() != before[0]
     project.edit("train_leanet.epochs", 2)
     # The report keeps its outputs in git, which switches the run-cache off for it alone.
@@ -122,13 +135,13 @@ def test_a_removed_row_leaves_nothing_in_the_report(finished, tmp_path):
 
 def test_report_says_what_its_metrics_say(finished):
     metrics = json.loads((finished.root / "metrics/report.json").read_text())["leaf"]
-    assert set(metrics) == {"anomaly_map", "cnn", "cnn-direct"}
+    assert set(metrics) == {"anomaly_map", "cnn", "cnn-direct", *BASELINES}
     table = (finished.root / "metrics/report.md").read_text()
     for row in ("cnn", "cnn-direct"):
         assert f"{metrics[row]['f1']['mean']:.3f} ± {metrics[row]['f1']['deviation']:.3f}" in table
     pictures = sorted(file.name for file in (finished.root / "report/pictures").iterdir())
     assert pictures == ["leaf-cnn-direct-point1.png", "leaf-cnn-direct-point5.png"]
-    assert (finished.root / "data/previews/leaf-maps.png").stat().st_size > 1000
+    assert (finished.root / "data/previews/leaf/maps.png").stat().st_size > 1000
 
 
 def test_dvcs_own_views_answer(finished, tmp_path):
@@ -163,7 +176,7 @@ def test_an_experiment_runs_and_is_listed(finished, tmp_path):
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("rows", ["cnn", "cnn-dirct"], "params.yaml: rows is cnn-dirct, expected one of"),
+        ("rows", ["cnn", "cnn-dirct"], "params.yaml: rows has cnn-dirct, which is no row; near are cnn-direct"),
         ("split.folds", 9, "split.folds is 9, but there are only 6 anomalous images"),
     ],
 )

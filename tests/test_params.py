@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import yaml
 from conftest import ROOT
@@ -19,8 +21,8 @@ ABSENT = object()
         ("split.fold", 5, "split: unknown key 'fold'; did you mean folds?"),
         ("colour", 1, "unknown key 'colour'; known are datasets, rows"),
         ("split.seed", ABSENT, "split: key 'seed' is missing"),
-        ("split", 5, "split: expected the keys image_size, folds, seed"),
-        ("rows", ["cnn", "resnet19"], "rows is resnet19, expected one of resnet18, resnet18-direct"),
+        ("split", 5, "split: expected the keys image_size, folds, repeats, seed"),
+        ("rows", ["cnn", "resnet19"], "rows has resnet19, which is no row; near are"),
         ("rows", [], "rows is empty, expected at least one"),
         ("rows", "cnn", "rows is 'cnn', expected a list"),
         ("rows", ["cnn", "cnn"], "rows names cnn twice"),
@@ -35,7 +37,12 @@ ABSENT = object()
         ("train_leanet.points", [6], "train_leanet.points is 6, expected an attention point from 1 to 5"),
         ("train_leanet.points", [], "train_leanet.points is empty"),
         ("train_leanet.map_scale", 0, "map_scale is 0.0, expected a colour difference above 0, or own-maximum"),
-        ("train_leanet.map_scale", "max", "train_leanet.map_scale is 'max', expected a number"),
+        ("train_leanet.pretrained", 1, "train_leanet.pretrained is 1, expected true or false"),
+        ("sweep.rows", ["cnn", "resnet18"], "sweep.rows has resnet18, expected one of rows: cnn, cnn-direct"),
+        ("sweep.shares", [0.5, 1], "sweep.shares is 1.0, expected a number above 0 and below 1"),
+        ("sweep.shares", [0.5, 0.5], "sweep.shares names 0.5 twice"),
+        ("sweep.point", 2, "sweep.point is 2, expected one of train_leanet.points"),
+        ("train_leanet.map_scale", "max", "map_scale is 'max', expected a number or own-maximum"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_key(tiny, key, value, said):
@@ -116,7 +123,7 @@ def test_use_makes_a_folder_the_data_set(own_params, beans):
 def test_use_refuses_what_cannot_work_and_changes_nothing(own_params, beans):
     before = own_params.read_text()
     for name, folder, positives, said in (
-        ("beans", "no/such", None, "no/such: no folder Negative/"),
+        ("beans", "no/such", None, "no/such: there is no such folder"),
         ("my beans", str(beans), None, "expected a name of letters, digits and _"),
         ("beans", str(beans), 61, "positives is 61, but .* has only 60"),
         ("beans", str(beans), 0, "datasets.beans.positives is 0"),
@@ -138,3 +145,28 @@ def test_every_knob_of_the_quick_settings_is_the_default():
         assert other.keys() == quick.keys()
         for key, value in other.items():
             assert not isinstance(value, dict) or value.keys() == quick[key].keys()
+
+
+def test_check_looks_at_the_images_and_the_device(tiny):
+    def check() -> str:
+        return tiny.run(sys.executable, "-m", "leanet", "check").stderr
+
+    assert check() == ""
+    for label, count in (("Positive", 1), ("Negative", 3)):
+        folder = tiny.root / "own" / label
+        folder.mkdir(parents=True)
+        for i in range(count):
+            (folder / f"{i}.png").touch()
+    tiny.edit("datasets.leaf.source", "own")
+    said = "leanet: params.yaml: datasets.leaf: split.folds is 2, but there are only 1 anomalous images\n"
+    assert check() == said
+    tiny.edit("device", "mps")
+    assert check().startswith("leanet: params.yaml: device is mps, but this machine has only")
+
+
+def test_an_unknown_key_of_ones_own_settings_is_one_line(own_params):
+    before = own_params.read_text()
+    (own_params.parent / "settings/own.yaml").write_text("trane_leanet: {epochs: 3}\n")
+    with pytest.raises(InputError, match="unknown key 'trane_leanet'; did you mean train_leanet?"):
+        settings.apply("own")
+    assert own_params.read_text() == before

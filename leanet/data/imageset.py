@@ -17,7 +17,9 @@ class ImageSet:
     """A sampled data set, cut into folds.
 
     images: uint8 (N, side, side, 3), sRGB, read from disk where rows are asked for.
-    manifest: N rows with path (in the raw set), sha256 (of the file), label (1 anomalous), fold.
+    manifest: N rows with path (in the raw set), sha256 (of the file), label (1 anomalous), and the fold that
+        the image is tested in, repeat1; in a second cross-validation, repeat2; and so on. Folds are counted
+        on: those of repeat 2 follow those of repeat 1.
     """
 
     images: ArrayFile | np.ndarray
@@ -33,18 +35,29 @@ class ImageSet:
         """Pixels along an image's side."""
         return self.images.shape[1]
 
+    @cached_property
+    def _fold_of(self) -> np.ndarray:
+        """(repeats, N): the fold that each image is tested in, counted on."""
+        columns = self.manifest.filter(regex=r"^repeat\d+$").to_numpy().T
+        return columns + np.arange(len(columns))[:, None] * (columns.max() + 1)
+
     @property
     def folds(self) -> range:
-        """The numbers of the folds."""
-        return range(int(self.manifest["fold"].max()) + 1)
+        """The numbers of the folds, of all repeats."""
+        return range(int(self._fold_of.max()) + 1)
+
+    @property
+    def first_tested_in(self) -> np.ndarray:
+        """(N,): the fold of the first repeat that each image is tested in."""
+        return self._fold_of[0]
 
     def tested(self, fold: int) -> np.ndarray:
         """Indices of the images that fold `fold` is scored on; nothing is ever fitted to them there."""
-        return np.flatnonzero(self.manifest["fold"] == fold)
+        return np.flatnonzero((self._fold_of == fold).any(axis=0))
 
     def trained(self, fold: int) -> np.ndarray:
         """Indices of the images that fold `fold` may be fitted to."""
-        return np.flatnonzero(self.manifest["fold"] != fold)
+        return np.flatnonzero((self._fold_of != fold).all(axis=0))
 
     def normals(self, fold: int) -> np.ndarray:
         """Indices of the normal images among `trained(fold)`."""
@@ -94,6 +107,12 @@ def load_maps(folder: Path, fold: int, images: ImageSet) -> ArrayFile:
             f"{'×'.join(map(str, images.images.shape[:3]))}; run `dvc repro anomaly_maps`"
         )
     return maps
+
+
+def load_masks(folder: Path) -> np.ndarray | None:
+    """Ground truth, uint8 (N, side, side), as decode_masks (leanet.data.images) gives it, or None."""
+    file = folder / "masks.npy"
+    return np.load(file, allow_pickle=False) if file.exists() else None
 
 
 def sha256(file: Path) -> str:

@@ -45,3 +45,19 @@ def assign_folds(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
     for fold, (_, tested) in enumerate(splitter.split(labels, labels)):
         fold_of[tested] = fold
     return fold_of
+
+
+def thin(trained: np.ndarray, labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Keep `share` of the anomalous images among the indices `trained`, and all normal ones (section 4-4).
+
+    Rounded down as in the paper's implementation; smaller shares are parts of larger ones.
+
+    Raises:
+        InputError: none would be left.
+    """
+    positives = trained[labels[trained] == 1]
+    count = int(share * len(positives))
+    if count == 0:
+        raise InputError(f"sweep.shares: {share} of {len(positives)} training positives leaves none")
+    kept = np.random.default_rng(seed).permutation(positives)[:count]
+    return np.sort(np.concatenate([trained[labels[trained] == 0], kept]))

@@ -1,23 +1,90 @@
 """Anomaly Detection Networks (section 3-3): ordinary classifiers that attention is brought into."""
 
+from urllib.error import URLError
+
 from torch import nn
 
-from leanet.models.blocks import FiveBlocks, flat_linear, from_resnet
+from leanet.errors import InputError
+from leanet.models.classifier import Classifier, flat_linear, replace, take_channels
+from leanet.rows import CNN
 
 CNN_WIDTHS = (64, 128, 256, 512, 512)
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
-def build_adn(name: str, *, side: int) -> FiveBlocks:
-    """The ADN `name` (see leanet.rows) for RGB images in [0, 1] of `side` pixels a side."""
-    if name == "resnet18":
-        # Here, not above: torchvision loads torch's compiler, two seconds that only who builds a network pays.
-        from torchvision.models import resnet18
+def build_adn(name: str, *, channels: int, side: int, pretrained: bool = False) -> Classifier:
+    """The ADN `name` (see leanet.rows) for (N, channels, side, side) in [0, 1].
 
-        return from_resnet(resnet18(num_classes=2))
-    return _basic_cnn(side)
+    pretrained: begin with the weights that torchvision has from ImageNet; the last layer is new, and so is
+    the first where channels are not the three of an image.
+
+    Raises:
+        InputError: the weights cannot be had, or the network does not take images of this size.
+    """
+    network = _basic_cnn(side) if name == CNN and not pretrained else _torchvision(name, side, pretrained)
+    take_channels(network, channels)
+    if pretrained and channels == 3:
+        from torchvision.transforms import Normalize
+
+        network = nn.Sequential(Normalize(**IMAGENET), network)
+    try:
+        return Classifier(network, channels=channels, side=side)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise InputError(f"{name} does not take images of {side}×{side} ({str(error).splitlines()[0]})") from None
 
 
-def _basic_cnn(side: int) -> FiveBlocks:
+def _torchvision(name: str, side: int, pretrained: bool) -> nn.Module:
+    # Here, not above: torchvision loads torch's compiler, two seconds that only who builds a network pays.
+    from torchvision.models import get_model
+
+    if pretrained:
+        network = _with_weights(name)
+    else:
+        # Two of its models would give back more than logits.
+        options = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
+        network = get_model(name, num_classes=2, **options)
+    return _paper_vgg(network, side) if name.startswith("vgg") else network
+
+
+def _with_weights(name: str) -> nn.Module:
+    from torch.hub import get_dir
+    from torchvision.models import get_model, get_model_weights
+
+    if name == CNN:
+        raise InputError(f"{CNN} has no ImageNet weights; set train_leanet.pretrained: false")
+    weights = get_model_weights(name).DEFAULT
+    try:
+        network = get_model(name, weights=weights)
+    except (URLError, OSError, RuntimeError) as error:
+        raise InputError(
+            f"the ImageNet weights of {name} cannot be had ({error}); put {weights.url.rpartition('/')[2]} from "
+            f"torchvision into {get_dir()}/checkpoints, or set train_leanet.pretrained: false"
+        ) from None
+    last, linear = [(n, m) for n, m in network.named_modules() if isinstance(m, nn.Linear)][-1]
+    replace(network, last, nn.Linear(linear.in_features, 2))
+    return network
+
+
+def _paper_vgg(vgg: nn.Module, side: int) -> nn.Module:
+    """torchvision's VGG as the paper counts it: all features flat into the first wide layer, no 7×7 pooling.
+
+    Its convolutions are put into five blocks, each with its pooling at the end: where the attention points are.
+    """
+    blocks: list[list[nn.Module]] = [[]]
+    for layer in vgg.features:
+        blocks[-1].append(layer)
+        if isinstance(layer, nn.MaxPool2d):
+            blocks.append([])
+    vgg.features = nn.Sequential(*(nn.Sequential(*block) for block in blocks if block))
+    vgg.avgpool = nn.Identity()
+    wide = vgg.classifier[0]
+    vgg.classifier[0] = nn.Linear(512 * (side // 32) ** 2, wide.out_features)
+    nn.init.normal_(vgg.classifier[0].weight, 0, 0.01)  # as torchvision begins the wide layers of a VGG
+    nn.init.zeros_(vgg.classifier[0].bias)
+    return vgg
+
+
+def _basic_cnn(side: int) -> nn.Module:
     """The "basic CNN" of Tables 7 and 8: five 3×3 convolutions of stride 2, laid flat into one layer.
 
     The paper names it without describing it; widths and head are those of the published implementation.
@@ -30,4 +97,4 @@ def _basic_cnn(side: int) -> FiveBlocks:
         )
         for previous, width in zip((3, *CNN_WIDTHS), CNN_WIDTHS, strict=False)
     )
-    return FiveBlocks(blocks, head=flat_linear(CNN_WIDTHS[-1] * (side // 32) ** 2))
+    return nn.Sequential(*blocks, flat_linear(CNN_WIDTHS[-1] * (side // 32) ** 2))

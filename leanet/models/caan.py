@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from leanet.models.attention import attention_map
-from leanet.models.blocks import FiveBlocks, from_resnet
+from leanet.models.classifier import Classifier, take_channels
 
 
 class CAAN(nn.Module):
@@ -16,18 +16,15 @@ class CAAN(nn.Module):
     (N, 1, side / 2**p, side / 2**p), and the logits g (N, 2).
     """
 
-    def __init__(self, network: FiveBlocks, *, point: int):
+    def __init__(self, classifier: Classifier, *, point: int):
         super().__init__()
-        self.network = network
+        self.classifier = classifier
         self.point = point
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        features = maps
-        for p, block in enumerate(self.network.blocks, start=1):
-            features = block(features)
-            if p == self.point:
-                attention = attention_map(features)
-        return attention, self.network.head(features)
+        kept: list[Tensor] = []
+        logits = self.classifier(maps, self.point, lambda features: kept.append(attention_map(features)))
+        return kept[0], logits
 
 
 class Direct(nn.Module):
@@ -44,30 +41,24 @@ class Direct(nn.Module):
         return attention_map(F.avg_pool2d(maps, 2**self.point)), None
 
 
-def build_external(name: str, *, point: int) -> CAAN | Direct:
-    """The external network `name` (see leanet.rows), attending at `point` (1 to 5)."""
+def build_external(name: str, *, side: int, point: int) -> CAAN | Direct:
+    """The external network `name` (see leanet.rows) for maps of `side` pixels, attending at `point` (1 to 5)."""
     if name == "direct":
         return Direct(point=point)
     network = _resnet() if name == "resnet" else _mobilenet()
-    return CAAN(network, point=point)
+    take_channels(network, 1)
+    return CAAN(Classifier(network, channels=1, side=side), point=point)
 
 
-def _single_channel(conv: nn.Conv2d) -> nn.Conv2d:
-    """`conv` for the one channel of an anomaly map."""
-    return nn.Conv2d(1, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, bias=conv.bias is not None)
-
-
-def _resnet() -> FiveBlocks:
+def _resnet() -> nn.Module:
     """Table 1, left: a stem and four residual blocks."""
     from torchvision.models.resnet import BasicBlock, ResNet  # here for the reason given in leanet.models.adn
 
-    resnet = ResNet(BasicBlock, [1, 1, 1, 1], num_classes=2)
-    resnet.conv1 = _single_channel(resnet.conv1)
-    return from_resnet(resnet)
+    return ResNet(BasicBlock, [1, 1, 1, 1], num_classes=2)
 
 
-def _mobilenet() -> FiveBlocks:
-    """Table 1, right: MobileNetV3-Small (Howard et al. 2019, Table 2) on one channel.
+def _mobilenet() -> nn.Module:
+    """Table 1, right: MobileNetV3-Small (Howard et al. 2019, Table 2), a module for each block of the table.
 
     Two departures of Table 1's parameter count from today's MobileNetV3-Small, kept here: the layer
     before the last has 1280 channels, and squeeze-excitation keeps the full width.
@@ -102,8 +93,9 @@ def _mobilenet() -> FiveBlocks:
         block=partial(InvertedResidual, se_layer=full_width),
     )
     stem, *bnecks, last = mobilenet.features
-    stem[0] = _single_channel(stem[0])
-    return FiveBlocks(
-        [stem, bnecks[0], *(nn.Sequential(*bnecks[i:j]) for i, j in ((1, 3), (3, 8), (8, 11)))],
-        head=nn.Sequential(last, mobilenet.avgpool, nn.Flatten(), mobilenet.classifier),
+    return nn.Sequential(
+        stem,
+        bnecks[0],
+        *(nn.Sequential(*bnecks[i:j]) for i, j in ((1, 3), (3, 8), (8, 11))),
+        nn.Sequential(last, mobilenet.avgpool, nn.Flatten(), mobilenet.classifier),
     )

@@ -1,21 +1,32 @@
-"""LEA-Net (section 3-4, Fig. 2): an ADN with attention from outside at one of its five points."""
+"""LEA-Net (section 3-4, Fig. 2): an ADN with attention from outside at one of its five points.
 
+Also the rows that it is compared with: the ADN alone, and the ADN with the anomaly map as an input (4-3).
+"""
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from leanet import rows
+from leanet.errors import InputError
 from leanet.models.adn import build_adn
 from leanet.models.attention import attend
-from leanet.models.blocks import FiveBlocks
 from leanet.models.caan import CAAN, Direct, build_external
+from leanet.models.classifier import Classifier
+
+CHANNELS = {None: 3, "map-input": 1, "4ch-input": 4, "attentioned-input": 3}  # by a row's kind of input
 
 
 class LEANet(nn.Module):
-    """An ADN, and an external network that attends to it; without one, the plain ADN."""
+    """An ADN, and an external network that attends to it; without one, the ADN alone.
 
-    def __init__(self, adn: FiveBlocks, external: CAAN | Direct | None):
+    input: what the ADN is given, of leanet.rows.INPUTS; None for the image.
+    """
+
+    def __init__(self, adn: Classifier, *, input: str | None, external: CAAN | Direct | None):
         super().__init__()
         self.adn = adn
+        self.input = input
         self.external = external
 
     def forward(self, images: Tensor, maps: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -25,24 +36,59 @@ class LEANet(nn.Module):
         attention map M_p (N, 1, side / 2**p, side / 2**p) or None.
         """
         if self.external is None:
-            return self.adn(images), None, None
+            return self.adn(self._given(images, maps)), None, None
         attention, external_logits = self.external(maps)
-        features = images
-        for p, block in enumerate(self.adn.blocks, start=1):
-            features = block(features)
-            if p == self.external.point:
-                features = attend(features, attention)
-        return self.adn.head(features), external_logits, attention
+        logits = self.adn(images, self.external.point, lambda features: attend(features, attention))
+        return logits, external_logits, attention
+
+    def _given(self, images: Tensor, maps: Tensor) -> Tensor:
+        """What the ADN looks at, (N, C, side, side)."""
+        if self.input == "map-input":
+            return maps
+        if self.input == "4ch-input":
+            return torch.cat((images, maps), dim=1)
+        if self.input == "attentioned-input":
+            return attend(images, maps)  # Eq. 3 with the map itself as M
+        return images
+
+    @torch.inference_mode()
+    def look(self, images: Tensor, maps: Tensor) -> dict[str, Tensor]:
+        """Fig. 5: the attention map, and the features before and after it, each a mean over channels.
+
+        By the names attention, before and after, (N, side / 2**p, side / 2**p) each, of a network that
+        something attends to.
+        """
+        attention, _ = self.external(maps)
+        seen = {"attention": attention[:, 0]}
+
+        def attended(features: Tensor) -> Tensor:
+            after = attend(features, attention)
+            seen.update(before=features.mean(dim=1), after=after.mean(dim=1))
+            return after
+
+        self.adn(images, self.external.point, attended)
+        return seen
 
 
-def build(row: str, *, side: int, point: int) -> LEANet:
+def build(row: str, *, side: int, point: int | None, pretrained: bool = False) -> LEANet:
     """The network of `row` (see leanet.rows) for images of `side` pixels, attending at `point`.
 
     The ADN is made first: from one seed it begins with the same weights in every row and point.
+    point: None attends at the first that there is. pretrained: the ADN begins with weights from ImageNet.
+
+    Raises:
+        InputError: the ADN has no such attention point, no such weights, or takes no images of this size.
     """
-    adn_name, external_name = rows.parts(row)
-    adn = build_adn(adn_name, side=side)
-    return LEANet(adn, build_external(external_name, point=point) if external_name else None)
+    adn_name, kind, external_name = rows.parts(row)
+    adn = build_adn(adn_name, channels=CHANNELS[kind], side=side, pretrained=pretrained)
+    if external_name is None:
+        return LEANet(adn, input=kind, external=None)
+    point = next(iter(adn.points), None) if point is None else point
+    if point not in adn.points:
+        there = "the attention points " + ", ".join(map(str, adn.points)) if adn.points else "no attention point"
+        lacks = f", not {point}; see train_leanet.points" if adn.points else ": nothing can attend to it"
+        raise InputError(f"{adn_name} has {there} at {side}×{side}{lacks}")
+    return LEANet(adn, input=None, external=build_external(external_name, side=side, point=point))
 
 
 def loss(

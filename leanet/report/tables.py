@@ -1,81 +1,269 @@
-"""The F1 table, its metrics for DVC and MLflow, and what it says in words."""
+"""The tables of the report: the same rows as Markdown, as CSV and on the page."""
+
+from dataclasses import dataclass
+
+import pandas as pd
 
 from leanet import rows
-from leanet.scores import Figure, RowScores
+from leanet.comparison import Comparison
+from leanet.report import paper
+from leanet.report.results import Results, plain
+from leanet.rows import BASELINES, LAB_HISTOGRAM, MAP_THRESHOLD
+from leanet.scores import Undefined
 
 NAMES = {
     "resnet18": "ResNet18",
-    "cnn": "basic CNN",
-    "direct": "Direct Attention",
-    "mobilenet": "MobileNet-like CAAN",
-    "resnet": "ResNet-based CAAN",
+    "resnet50": "ResNet50",
+    "vgg16": "VGG16",
+    "vgg19": "VGG19",
+    rows.CNN: "basic CNN",
+    "map-input": " (AnomalyMap input)",
+    "4ch-input": " (4ch input)",
+    "attentioned-input": " (Attentioned input)",
+    "direct": " + Direct Attention",
+    "mobilenet": " + MobileNet-like CAAN",
+    "resnet": " + ResNet-based CAAN",
+    LAB_HISTOGRAM: "L*a*b* histogram, random forest",
+    MAP_THRESHOLD: "anomaly map alone, threshold",
 }
+NOT_RUN = "not run"
 
 
 def title(row: str) -> str:
     """A row's name as the paper's tables print it."""
-    return " + ".join(NAMES[part] for part in rows.parts(row) if part)
+    if row in BASELINES:
+        return NAMES[row]
+    adn, kind, external = rows.parts(row)
+    return NAMES.get(adn, adn) + NAMES.get(kind or external, "")
 
 
-STATISTIC_NAMES = {"mean": "mean", "p99": "99th percentile"}
+@dataclass(frozen=True)
+class Table:
+    """A table in words and numbers.
+
+    name: of its file. note: how to read it. rows: by column; a value is a text, a number, None for "does not
+    apply", or something with a text and `numbers` of its own (Figure, Comparison, Published).
+    """
+
+    name: str
+    title: str
+    note: str
+    rows: list[dict[str, object]]
+
+    @property
+    def markdown(self) -> str:
+        columns = list(self.rows[0])
+        lines = [columns, ["---"] * len(columns), *([text(row[name]) for name in columns] for row in self.rows)]
+        return "\n".join(["| " + " | ".join(line) + " |" for line in lines])
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """For CSV: what is mean and deviation in one cell of the text is a column each."""
+        flat = []
+        for row in self.rows:
+            line = {}
+            for column, value in row.items():
+                if hasattr(value, "numbers"):
+                    line.update({f"{column}: {name}": number for name, number in value.numbers.items()})
+                else:
+                    line[column] = value.reason if isinstance(value, Undefined) else value
+            flat.append(line)
+        return pd.DataFrame(flat)
+
+    @property
+    def cells(self) -> list[list[dict[str, object]]]:
+        """For the page: each cell's text, and what it sorts by."""
+        return [[{"text": text(value), "by": _sort_key(value)} for value in row.values()] for row in self.rows]
 
 
-def metrics(map_figures: dict[str, dict[str, Figure]], scores: dict[str, RowScores]) -> dict:
-    """The figures of one data set as a tree of numbers, for metrics that DVC and people compare."""
-    maps = {
-        statistic: {name: figure.numbers for name, figure in figures.items()}
-        for statistic, figures in map_figures.items()
-    }
-    return {"anomaly_map": maps, **{row: row_scores.numbers for row, row_scores in scores.items()}}
-
-
-def markdown(
-    dataset: str, counts: str, map_figures: dict[str, dict[str, Figure]], scores: dict[str, RowScores]
-) -> str:
-    """The table of one data set, and what to make of it."""
-    lines = [
-        f"## {dataset} ({counts})",
-        "",
-        "| row | F1, paper protocol (point) | F1 | against plain | precision | recall | AUROC "
-        "| average precision |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for statistic, figures in map_figures.items():
-        ranking = f"{figures['auroc']} | {figures['average_precision']}"
-        lines.append(f"| anomaly map alone, {STATISTIC_NAMES[statistic]} | – | – | – | – | – | {ranking} |")
-    for row, s in scores.items():
-        point = f" ({s.paper_point})" if s.paper_point else ""
-        cells = [
-            title(row),
-            f"{s.paper_f1}{point}",
-            f"{s.f1}",
-            _against_plain(row, scores),
-            *(f"{figure.mean:.3f}" for figure in (s.precision, s.recall)),
-            str(s.auroc),
-            str(s.average_precision),
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", *_remarks(scores), ""])
-
-
-def _against_plain(row: str, scores: dict[str, RowScores]) -> str:
-    adn, external = rows.parts(row)
-    if not external or adn not in scores:
+def text(value: object) -> str:
+    """A cell as people read it."""
+    if value is None:
         return "–"
-    return f"{scores[row].f1.mean - scores[adn].f1.mean:+.3f}"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _remarks(scores: dict[str, RowScores]) -> list[str]:
-    """Where attention helps and where it does not, fold by fold."""
-    remarks = []
-    for row, row_scores in scores.items():
-        adn, external = rows.parts(row)
-        if external and adn in scores:
-            pairs = list(zip(row_scores.f1.folds, scores[adn].f1.folds, strict=True))
-            better, worse = (sum(pair[i] > pair[1 - i] for pair in pairs) for i in (0, 1))
-            gain = row_scores.f1.mean - scores[adn].f1.mean
-            remarks.append(
-                f"- {title(row)}: {gain:+.3f} F1 against plain {title(adn)}, "
-                f"better in {better} of {len(pairs)} folds, worse in {worse}."
-            )
-    return remarks
+def _sort_key(value: object) -> object:
+    for name in ("mean", "effect"):
+        number = getattr(value, name, None)
+        if isinstance(number, float):
+            return number
+    return value if isinstance(value, (int, float)) else None
+
+
+def tables(results: Results) -> list[Table]:
+    """All tables of one data set; those that have no rows are left out."""
+    every = (f1_table, paper_table, points_table, sweep_table, map_table)
+    return [table for table in (make(results) for make in every) if table.rows]
+
+
+def f1_table(results: Results) -> Table:
+    """The table that is the answer."""
+    lines = []
+    for row, s in results.scores.items():
+        lines.append(
+            {
+                "row": title(row),
+                "F1": s.f1,
+                "95 % interval": _interval(s.f1),
+                "F1, tuned threshold": s.tuned_f1,
+                "against plain": results.against_plain(row),
+                "against histogram": results.against_histogram(row),
+                "F1, paper protocol": s.paper_f1,
+                "point": s.paper_point or None,
+                "precision": s.precision,
+                "recall": s.recall,
+                "AUROC": s.auroc,
+                "average precision": s.average_precision,
+            }
+        )
+    return Table(
+        "f1",
+        "F1 of the anomalous class, mean ± deviation over test folds",
+        "Each fold at the attention point that is best on the other folds; paper protocol: at the point "
+        "(beside it) that is best on the very folds it is scored on. Tuned threshold: the one that is best on the "
+        "other folds, in place of 0.5. Against: mean difference over the same folds, its 95 % interval and p by "
+        "Nadeau & Bengio's corrected t.",
+        lines,
+    )
+
+
+def _interval(figure) -> str | Undefined:
+    interval = figure.interval
+    return interval if isinstance(interval, Undefined) else f"{interval[0]:.3f} to {interval[1]:.3f}"
+
+
+def paper_table(results: Results) -> Table:
+    """Ours beside the paper's, for a data set that the paper has too, by its name."""
+    published = {row: figure for (row, dataset), figure in paper.f1().items() if dataset == results.dataset}
+    lines = []
+    for row, theirs in published.items():
+        ours = results.scores[row].paper_f1 if row in results.scores else None
+        difference = None if ours is None or ours.undefined else ours.mean - theirs.mean
+        lines.append(
+            {
+                "row": title(row),
+                "ours": NOT_RUN if ours is None else ours,
+                "point": results.scores[row].paper_point or None if ours else None,
+                "the paper": theirs,
+                "difference": difference,
+                "in their deviations": None if difference is None else _ratio(difference, theirs.deviation),
+                "table": theirs.table,
+            }
+        )
+    return Table(
+        "paper",
+        "Beside the paper",
+        "F1 by the paper's protocol on both sides: attention at the best of the points that were run, chosen on "
+        "the test folds. The paper's images are 256×256, and its recipe is `paper`.",
+        lines,
+    )
+
+
+def _ratio(difference: float, deviation: float) -> float | None:
+    return difference / deviation if deviation else None
+
+
+def points_table(results: Results) -> Table:
+    """F1 at every attention point that was run."""
+    lines = []
+    for row, by_point in results.points.items():
+        if rows.parts(row).external and row not in BASELINES:
+            lines.append({"row": title(row), **{f"point {point}": figure for point, figure in by_point.items()}})
+    return Table(
+        "points",
+        "F1 by attention point",
+        "From 1 (fine) to 5 (coarse). The best of a line, picked after looking, is the paper's protocol.",
+        lines,
+    )
+
+
+def sweep_table(results: Results) -> Table:
+    """F1 with fewer training positives (Fig. 4)."""
+
+    def against(row: str, other: str | None, share: float) -> Comparison | Undefined | None:
+        if row == other or other not in results.sweep:
+            return None
+        return results.sweep[row][share].against(results.sweep[other][share])
+
+    lines = [
+        {
+            "row": title(row),
+            "share of positives": float(share),
+            "anomalous among all": proportion(results, share),
+            "F1": figure,
+            "against plain": against(row, plain(row), share),
+            "against histogram": against(row, LAB_HISTOGRAM, share),
+        }
+        for row, curve in results.sweep.items()
+        for share, figure in sorted(curve.items(), reverse=True)
+    ]
+    return Table(
+        "sweep",
+        "Fewer anomalous images in training",
+        "The share of each fold's training positives that is kept; test folds are whole. One attention point, "
+        "named beforehand (params.yaml sweep.point).",
+        lines,
+    )
+
+
+def proportion(results: Results, share: float) -> float:
+    """Anomalous images to all, with `share` of the anomalous ones kept: the horizontal axis of Fig. 4."""
+    kept = share * results.positives
+    return kept / (kept + results.negatives)
+
+
+def map_table(results: Results) -> Table:
+    """How well the maps find the place, where there is ground truth."""
+    figures = results.localization
+    line = {"pixel AUROC": figures["pixel_auroc"], "AUPRO, up to 30 % false": figures["aupro"]}
+    return Table(
+        "localization",
+        "How well the anomaly map finds the place",
+        "Against ground-truth masks, on test images.",
+        [line],
+    )
+
+
+def metrics(results: Results) -> dict:
+    """The figures of one data set as a tree of numbers, for metrics that DVC and people compare."""
+    tree: dict = {}
+    for row, scores in results.scores.items():
+        tree[row] = scores.numbers
+        for name, comparison in (
+            ("against_plain", results.against_plain(row)),
+            ("against_histogram", results.against_histogram(row)),
+        ):
+            if isinstance(comparison, Comparison):
+                tree[row][name] = comparison.numbers
+    tree["anomaly_map"] = {name: figure.numbers for name, figure in results.localization.items()}
+    return tree
+
+
+def remarks(results: Results) -> list[str]:
+    """What the F1 table says in words: how the best row compares with a histogram, and where the map helps."""
+    networks = [row for row, s in results.scores.items() if row not in BASELINES and not s.f1.undefined]
+    best = max(networks, key=lambda row: results.scores[row].f1.mean, default=None)
+    said = [] if best is None else [(best, "the colour histogram", results.against_histogram(best))]
+    said += [(row, f"plain {title(plain(row))}", results.against_plain(row)) for row in networks]
+    return [
+        f"{title(row)} is {verdict(comparison)} {other}: {comparison}."
+        for row, other, comparison in said
+        if isinstance(comparison, Comparison)
+    ]
+
+
+def verdict(comparison: Comparison) -> str:
+    """What may be said of a difference."""
+    if comparison.effect == 0:
+        return "no different from"
+    word = "above" if comparison.effect > 0 else "below"
+    sure = comparison.p is not None and comparison.p < 0.05
+    return word if sure else f"{word}, but within chance of,"
+
+
+def markdown(results: Results, made: list[Table], said: list[str]) -> str:
+    """One data set's tables, and what to make of the first."""
+    first, *others = (f"### {table.title}\n\n{table.note}\n\n{table.markdown}\n" for table in made)
+    heading = f"## {results.dataset} ({results.positives} anomalous, {results.negatives} normal images)\n"
+    return "\n".join([heading, first, *(f"- {line}" for line in said), "", *others])

@@ -75,7 +75,7 @@ def train_cell(
     nothing else. Returns the network and its loss (Eq. 1) by epoch.
     """
     devices.seed(settings.seed, fold)
-    network = build(row, side=data.images.side, point=point)
+    network = build(row, side=data.images.side, point=point, pretrained=settings.pretrained)
     network = network.to(data.images.device, memory_format=torch.channels_last)
     weights = recipes.class_weights(recipe, data.labels)
     draws = torch.Generator().manual_seed(settings.seed + fold)
@@ -94,7 +94,7 @@ def train_cell(
         recipe=recipe,
         epochs=settings.epochs,
         batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
+        learning_rate=settings.learning_rate_of(row),
         dtype=dtype,
         order_seed=settings.seed + fold,
         on_epoch=on_epoch,
@@ -105,22 +105,28 @@ def train_cell(
 @torch.inference_mode()
 def predict(
     network: LEANet, data: Samples, *, recipe: str, dtype: torch.dtype, batch_size: int = 64
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Scores (N,) in [0, 1], anomalous above 0.5, and attention maps (N, side / 2**p, side / 2**p) or None.
+) -> np.ndarray:
+    """Scores (N,) in [0, 1], anomalous above 0.5.
 
-    With the recipe `fast`, logits are means over eight views; the attention map is that of the image as it is.
+    With the recipe `fast`, logits are means over eight views, and the external network's count as well.
     """
     network.eval()
     device = data.images.device
-    scores, attentions = [], []
+    scores = []
     for indices in torch.arange(len(data.labels), device=device).split(batch_size):
         batch = data.batch(indices)
         with devices.autocast(device, dtype):
-            logits, _, attention = network(*batch)
-            if recipe == "fast":
-                turns = [network(*view)[0] for view in list(recipes.views(*batch))[1:]]
-                logits = torch.stack([logits, *turns]).float().mean(dim=0)
+            views = recipes.views(*batch) if recipe == "fast" else [batch]
+            votes = [recipes.vote(recipe, *network(*view)[:2]) for view in views]
+        logits = torch.stack(votes).mean(dim=0)
         scores.append(score(logits).cpu())
-        if attention is not None:
-            attentions.append(attention[:, 0].float().cpu())
-    return torch.cat(scores).numpy(), torch.cat(attentions).numpy() if attentions else None
+    return torch.cat(scores).numpy()
+
+
+def look(network: LEANet, data: Samples, indices: np.ndarray, *, dtype: torch.dtype) -> dict[str, np.ndarray]:
+    """What LEANet.look sees in the images at `indices` of `data`, float32."""
+    network.eval()
+    device = data.images.device
+    with devices.autocast(device, dtype):
+        seen = network.look(*data.batch(torch.from_numpy(indices).to(device)))
+    return {name: features.float().cpu().numpy() for name, features in seen.items()}

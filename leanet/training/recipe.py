@@ -3,8 +3,9 @@
 The paper trains at one learning rate on the images as they are. `fast` lets the learning rate climb to its
 peak and fall to nothing once over the run (Smith & Topin 2019, "Super-convergence"), shows the classifier
 every image flipped, turned by quarters and brightened at random, its map along with it, lets the rarer class
-count as much as the other, and scores an image by the mean over its eight flips and turns. What each part
-brings is in benchmarks/README.md.
+count as much as the other, and scores an image by the mean over its eight flips and turns. There the external
+network, trained to tell anomalous maps from normal ones (Eq. 1), has a say too, which the paper leaves unused.
+What each part brings is in benchmarks/README.md.
 """
 
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
 BRIGHTNESS = 0.2  # images are multiplied by 1 ± this
+EXTERNAL_SAY = 0.5  # of the external network's logits, where the ADN's count 1
 
 
 def schedule(recipe: str, optimizer: Optimizer, learning_rate: float, steps: int) -> LRScheduler:
@@ -51,6 +53,13 @@ def augment(images: Tensor, maps: Tensor, generator: torch.Generator) -> tuple[T
     both = turned(torch.cat((images, maps), dim=1), *(chances[:3] < 0.5))
     brightness = 1 + BRIGHTNESS * (2 * chances[3] - 1)
     return (both[:, :3] * brightness).clamp(0, 1), both[:, 3:]
+
+
+def vote(recipe: str, logits: Tensor, external_logits: Tensor | None) -> Tensor:
+    """The logits that an image is scored by, from those of the ADN and of the external network, each (N, 2)."""
+    if recipe == "paper" or external_logits is None:
+        return logits.float()
+    return logits.float() + EXTERNAL_SAY * external_logits.float()
 
 
 def views(images: Tensor, maps: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,0 +1,60 @@
+"""How sure a cross-validated figure is, where folds share most of their training images.
+
+A plain t-test takes folds for independent and finds differences that are none. Nadeau & Bengio 2003
+("Inference for the generalization error", Machine Learning 52, section 5) widen the variance of the mean of
+n fold values from s²/n to s² (1/n + n_test/n_train); Bouckaert & Frank 2004 take it to repeated k-fold
+cross-validation. n_test/n_train is 1/(k - 1).
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A score less another's on the same folds: the mean difference, its 95 % interval, and a two-sided p.
+
+    p is None where no two folds differ in their difference: there is no scatter to judge by.
+    """
+
+    effect: float
+    low: float
+    high: float
+    p: float | None
+
+    @property
+    def numbers(self) -> dict[str, float | None]:
+        """All of it by name, rounded."""
+        return {name: None if value is None else round(value, 4) for name, value in vars(self).items()}
+
+    def __str__(self) -> str:
+        p = "" if self.p is None else f", p = {self.p:.2f}" if self.p >= 0.01 else ", p < 0.01"
+        return f"{self.effect:+.3f} [{self.low:+.3f}, {self.high:+.3f}]{p}"
+
+
+def compare(ours: Sequence[float], theirs: Sequence[float], folds_per_repeat: int) -> Comparison:
+    """Compare two scores fold by fold, by the corrected resampled t-test."""
+    differences = [a - b for a, b in zip(ours, theirs, strict=True)]
+    effect, error = statistics.fmean(differences), _corrected_error(differences, folds_per_repeat)
+    low, high = _interval(effect, error, len(differences))
+    p = None if error == 0 else 2 * stats.t.sf(abs(effect / error), len(differences) - 1)
+    return Comparison(effect, low, high, p)
+
+
+def mean_interval(values: Sequence[float], folds_per_repeat: int) -> tuple[float, float]:
+    """The 95 % interval of the mean of a score's fold values, by the same variance."""
+    return _interval(statistics.fmean(values), _corrected_error(values, folds_per_repeat), len(values))
+
+
+def _corrected_error(values: Sequence[float], folds_per_repeat: int) -> float:
+    """The corrected standard error of the mean."""
+    return math.sqrt(statistics.variance(values) * (1 / len(values) + 1 / (folds_per_repeat - 1)))
+
+
+def _interval(mean: float, error: float, count: int) -> tuple[float, float]:
+    reach = stats.t.ppf(0.975, count - 1) * error
+    return mean - reach, mean + reach

@@ -1,0 +1,146 @@
+"""The report as one page: a single HTML file that needs no network (section 4, all tables and figures).
+
+What is shown is data (JSON) in the page; page.html, page.css and page.js beside this module draw it.
+"""
+
+import base64
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from leanet.data.arrayfile import ArrayFile
+from leanet.pictures import MAP_TOP, heat
+from leanet.report.results import Results
+from leanet.report.tables import Table, proportion, title
+from leanet.scores import THRESHOLD, score_images
+
+HERE = Path(__file__).parent
+SIDE = 128  # pixels of an image on the page, at most
+MOST_IMAGES = 400  # of a data set on the page; mistaken ones come first
+
+
+def page(sections: list[dict], facts: dict[str, str]) -> str:
+    """The page as HTML. sections: see `section`, one a data set. facts: what was run, by name."""
+    data = json.dumps({"facts": facts, "sections": sections}, allow_nan=False, separators=(",", ":"))
+    html = (HERE / "page.html").read_text(encoding="utf-8")
+    for mark, content in (
+        ("/* style */", (HERE / "page.css").read_text(encoding="utf-8")),
+        ("/* script */", (HERE / "page.js").read_text(encoding="utf-8")),
+        ("/* data */", data.replace("<", "\\u003c")),  # no name of an image ends the script
+    ):
+        html = html.replace(mark, content)
+    return html
+
+
+def section(
+    results: Results, tables: list[Table], remarks: list[str], pictures: dict[str, Path], images: ArrayFile, maps
+) -> dict:
+    """What the page shows of one data set.
+
+    pictures: files by caption. images, maps: of the data set, in the order of its manifest; maps by fold.
+    """
+    shown = _shown(results)
+    place = {path: at for at, path in enumerate(results.manifest["path"].iloc[shown])}
+    return {
+        "name": results.dataset,
+        "counts": f"{results.positives} anomalous, {results.negatives} normal images",
+        "tables": [_table(table) for table in tables],
+        "remarks": remarks,
+        "rows": [_row(results, row, place) for row in results.scores],
+        "sweep": [
+            {
+                "name": title(row),
+                "points": [
+                    [proportion(results, share), figure.mean]
+                    for share, figure in curve.items()
+                    if not figure.undefined
+                ],
+            }
+            for row, curve in results.sweep.items()
+        ],
+        "images": [
+            {
+                "path": results.manifest["path"].iloc[i],
+                "label": int(results.manifest["label"].iloc[i]),
+                "src": _embed(images[i]),
+                "map": _embed(heat(maps(i).astype(np.float32), MAP_TOP)),
+            }
+            for i in shown
+        ],
+        "pictures": [{"caption": caption, "src": _embed_file(file)} for caption, file in pictures.items()],
+    }
+
+
+def _shown(results: Results) -> np.ndarray:
+    """Indices of the images that the page holds: those that most rows mistake first, then as they come."""
+    mistakes = pd.concat(results.predictions.values())
+    mistakes = mistakes[(mistakes["score"] > THRESHOLD) != (mistakes["label"] == 1)]
+    times = results.manifest["path"].map(mistakes["path"].value_counts()).fillna(0).to_numpy()
+    return np.sort(np.argsort(-times, kind="stable")[:MOST_IMAGES])
+
+
+def _table(table: Table) -> dict:
+    return {
+        "name": table.name,
+        "title": table.title,
+        "note": table.note,
+        "columns": list(table.rows[0]),
+        "rows": table.cells,
+    }
+
+
+def _row(results: Results, row: str, place: dict[str, int]) -> dict:
+    """A row's folds, losses, and the score of every image that the page holds."""
+    predictions = results.predictions[row]
+    folds = []
+    for fold, images in predictions.groupby("fold"):
+        called, anomalous = images["score"] > THRESHOLD, images["label"] == 1
+        folds.append(
+            {
+                "fold": int(fold) + 1,
+                "point": int(images["point"].iloc[0]),
+                **{name: _text(score) for name, score in score_images(images).items()},
+                "tp": int((called & anomalous).sum()),
+                "fp": int((called & ~anomalous).sum()),
+                "fn": int((~called & anomalous).sum()),
+                "tn": int((~called & ~anomalous).sum()),
+            }
+        )
+    on_page = predictions[predictions["path"].isin(place)].sort_values("score", ascending=False)
+    history = results.history.get(row)
+    loss = {} if history is None else history.groupby("epoch")["loss"].mean()
+    return {
+        "name": title(row),
+        "folds": folds,
+        # place on the page, fold, score: highest score first
+        "scores": [
+            [place[image.path], int(image.fold) + 1, round(image.score, 4)] for image in on_page.itertuples()
+        ],
+        "loss": [[int(epoch), round(value, 5)] for epoch, value in loss.items()],
+    }
+
+
+def _text(score) -> str:
+    return f"{score:.3f}" if isinstance(score, float) else str(score)
+
+
+def _embed(pixels: np.ndarray) -> str:
+    """An image, uint8 (H, W, 3), as a data address."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((SIDE, SIDE))
+    return _address(image)
+
+
+def _embed_file(file: Path) -> str:
+    with Image.open(file) as image:
+        return _address(image.convert("RGB"))
+
+
+def _address(image: Image.Image) -> str:
+    stream = io.BytesIO()
+    image.save(stream, "WEBP", quality=80)
+    return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -1,0 +1,104 @@
+"""What the stages left on disk about one data set, read once for tables, plots and page."""
+
+import json
+from dataclasses import dataclass
+
+import pandas as pd
+
+from leanet import paths, rows
+from leanet.comparison import Comparison
+from leanet.params import Params
+from leanet.rows import BASELINES, LAB_HISTOGRAM
+from leanet.scores import Figure, RowScores, Score, Undefined, at_points, score_cells, score_row
+
+
+@dataclass(frozen=True)
+class Results:
+    """One data set's results; rows are those of params.yaml in its order, behind them the baselines.
+
+    predictions: each row's at the chosen points. points: each row's F1 by attention point. history: the loss of
+    each row by fold, point and epoch. sweep: F1 by row and share of the training positives, at one point; empty
+    where nothing was swept. localization: pixel AUROC and AUPRO of the maps.
+    """
+
+    dataset: str
+    manifest: pd.DataFrame
+    folds: int  # of one cross-validation
+    scores: dict[str, RowScores]
+    predictions: dict[str, pd.DataFrame]
+    points: dict[str, dict[int, Figure]]
+    history: dict[str, pd.DataFrame]
+    sweep: dict[str, dict[float, Figure]]
+    localization: dict[str, Figure]
+
+    @property
+    def positives(self) -> int:
+        return int(self.manifest["label"].sum())
+
+    @property
+    def negatives(self) -> int:
+        return len(self.manifest) - self.positives
+
+    def against_plain(self, row: str) -> Comparison | Undefined | None:
+        """A row that knows the map, less the same ADN without it; None where there are no two such rows."""
+        return self._against(row, plain(row))
+
+    def against_histogram(self, row: str) -> Comparison | Undefined | None:
+        """A row less the colour histogram; None for the histogram itself."""
+        return self._against(row, LAB_HISTOGRAM)
+
+    def _against(self, row: str, other: str | None) -> Comparison | Undefined | None:
+        if row == other or other not in self.scores:
+            return None
+        return self.scores[row].f1.against(self.scores[other].f1)
+
+
+def plain(row: str) -> str | None:
+    """The same ADN without the anomaly map; None for a baseline."""
+    return None if row in BASELINES else rows.parts(row).adn
+
+
+def load(params: Params, dataset: str) -> Results:
+    """Read the results of `dataset`."""
+    k = params.split.folds
+    names = (*params.rows, *BASELINES)
+    predictions = {row: pd.read_csv(paths.cv(dataset, row) / "predictions.csv") for row in names}
+    scores = {row: score_row(table, k) for row, table in predictions.items()}
+    places = json.loads(paths.localization(dataset).read_text())
+    return Results(
+        dataset=dataset,
+        manifest=pd.read_csv(paths.split(dataset) / "manifest.csv"),
+        folds=k,
+        scores=scores,
+        predictions={row: at_points(predictions[row], scores[row].points) for row in names},
+        points={row: _by_point(predictions[row], k) for row in names},
+        history={row: pd.read_csv(paths.cv(dataset, row) / "history.csv") for row in params.rows},
+        sweep=_sweep(params, dataset, predictions),
+        localization={
+            name: Figure(tuple(_score(place[name]) for place in places), k) for name in ("pixel_auroc", "aupro")
+        },
+    )
+
+
+def _score(written: float | str) -> Score:
+    return Undefined(written) if isinstance(written, str) else written
+
+
+def _by_point(predictions: pd.DataFrame, k: int) -> dict[int, Figure]:
+    f1 = score_cells(predictions)["f1"]
+    return {int(point): Figure(tuple(folds), k) for point, folds in f1.groupby("point")}
+
+
+def _sweep(params: Params, dataset: str, full: dict[str, pd.DataFrame]) -> dict[str, dict[float, Figure]]:
+    """At all positives, a row's curve begins with what it scored there at the same point."""
+    if not params.sweep.rows:
+        return {}
+    curves = {}
+    for row in (*params.sweep.rows, *BASELINES):
+        swept = pd.read_csv(paths.sweep(dataset, row) / "predictions.csv")
+        point = swept["point"].iloc[0]
+        both = pd.concat([full[row][full[row]["point"] == point], swept])
+        curves[row] = {
+            share: _by_point(table, params.split.folds)[point] for share, table in both.groupby("share")
+        }
+    return curves

@@ -1,0 +1,58 @@
+"""Stage baselines: detectors that cost a second, and how well the anomaly maps find the place.
+
+On the folds, and the shares of training positives, that the rows of networks are scored on.
+"""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from leanet import paths, stage
+from leanet.baselines import forest_scores, lab_histograms, map_statistics, threshold_scores
+from leanet.data import imageset
+from leanet.data.sampling import thin
+from leanet.localization import localization
+from leanet.params import Params
+from leanet.progress import Progress
+from leanet.rows import BASELINES, LAB_HISTOGRAM, MAP_THRESHOLD
+
+
+def main(params: Params, dataset: str) -> None:
+    data = imageset.load(paths.split(dataset), params.split.image_size)
+    masks = imageset.load_masks(paths.split(dataset))
+    histograms = lab_histograms(data.images)
+    predictions = {name: [] for name in BASELINES}
+    places = []
+    with Progress(len(data.folds), f"baselines {dataset}") as progress:
+        for fold in data.folds:
+            maps = imageset.load_maps(paths.maps(dataset), fold, data)
+            statistics = map_statistics(maps)
+            test = data.tested(fold)
+            places.append(localization(maps[test], None if masks is None else masks[test]))
+            for share in (1, *params.sweep.shares):
+                train = thin(data.trained(fold), data.labels, share, params.split.seed)
+                labels = data.labels[train]
+                scores = {
+                    LAB_HISTOGRAM: forest_scores(histograms[train], labels, histograms[test], params.split.seed),
+                    MAP_THRESHOLD: threshold_scores(statistics[train], labels, statistics[test]),
+                }
+                tested = data.manifest.loc[test, ["path", "label"]]
+                for name, of_images in scores.items():
+                    table = tested.assign(fold=fold, point=0, share=share, score=np.round(of_images, 6))
+                    predictions[name].append(table)
+            progress.step()
+    for name, tables in predictions.items():
+        table = pd.concat(tables)
+        parts = {paths.cv(dataset, name): table["share"] == 1, paths.sweep(dataset, name): table["share"] < 1}
+        for place, part in parts.items():
+            with paths.whole(place) as folder:
+                table[part].to_csv(folder / "predictions.csv", index=False)
+    file = paths.localization(dataset)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # What is undefined goes as the reason, a text.
+    file.write_text(json.dumps(places, indent=1, default=lambda undefined: undefined.reason) + "\n")
+
+
+if __name__ == "__main__":
+    stage.run("baselines", main)
