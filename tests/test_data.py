@@ -7,8 +7,8 @@ from PIL import Image
 from skimage.color import rgb2lab
 
 from leanet.data import imageset, leaf
-from leanet.data.images import decode, list_images
-from leanet.data.sampling import assign_folds, sample
+from leanet.data.images import UNKNOWN, decode, list_images
+from leanet.data.sampling import assign_folds, sample, thin
 from leanet.data.sources import fetch
 from leanet.errors import InputError
 from leanet.params import load
@@ -126,6 +126,59 @@ def test_manifest_says_what_the_array_holds(tiny):
         both = np.concatenate([data.trained(fold), data.tested(fold)])
         assert sorted(both) == list(range(10))
         assert not data.labels[data.normals(fold)].any()
+
+
+def test_repeats_test_every_image_once_each_in_other_folds(tiny):
+    make_set(tiny.root / "data/raw/leaf")
+    tiny.edit("split.repeats", 3)
+    split.main(load(), "leaf")
+    data = imageset.load(tiny.root / "data/split/leaf", 32)
+    assert data.folds == range(6)
+    tested = [frozenset(data.tested(fold)) for fold in data.folds]
+    for first, second in zip(tested[::2], tested[1::2], strict=True):
+        assert first | second == set(range(10))
+        assert not first & second
+    assert len(set(tested)) > 2
+    for fold in data.folds:
+        assert set(data.trained(fold)) == set(range(10)) - tested[fold]
+    assert [set(np.flatnonzero(data.first_tested_in == fold)) for fold in (0, 1)] == [
+        set(tested[0]),
+        set(tested[1]),
+    ]
+
+
+def test_fewer_positives_are_parts_of_more_and_no_normal_goes():
+    labels = np.array([1] * 9 + [0] * 20)
+    trained = np.arange(2, 29)  # seven positives
+    kept = {share: set(thin(trained, labels, share, seed=3)) for share in (1, 0.75, 0.5, 0.2)}
+    normals = set(range(9, 29))
+    assert kept[1] == set(trained)
+    assert [len(some - normals) for some in kept.values()] == [7, 5, 3, 1]
+    assert all(normals <= some for some in kept.values())
+    assert kept[0.2] < kept[0.5] < kept[0.75] < kept[1]
+    with pytest.raises(InputError, match=r"sweep.shares: 0.1 of 7 training positives leaves none"):
+        thin(trained, labels, 0.1, seed=3)
+
+
+def test_masks_are_those_of_the_same_stem(tiny):
+    raw = make_set(tiny.root / "data/raw/leaf")
+    split.main(load(), "leaf")
+    assert imageset.load_masks(tiny.root / "data/split/leaf") is None
+    positives = sorted((raw / "Positive").iterdir())
+    (raw / "Mask").mkdir()
+    truth = np.zeros((64, 64), np.uint8)
+    truth[:32, 16:48] = 255
+    for positive in positives[1:]:  # the first has none
+        Image.fromarray(truth).save(raw / "Mask" / f"{positive.stem}.png")
+    split.main(load(), "leaf")
+    masks = imageset.load_masks(tiny.root / "data/split/leaf")
+    for i, image in imageset.load(tiny.root / "data/split/leaf", 32).manifest.iterrows():
+        if not image["label"]:
+            assert not masks[i].any()
+        elif image["path"].endswith(positives[0].name):
+            assert (masks[i] == UNKNOWN).all()
+        else:
+            assert np.array_equal(masks[i], truth[::2, ::2] // 255)
 
 
 def test_an_array_of_another_size_is_named(tiny):

@@ -185,7 +185,7 @@ function showSet(set) {
     el("ul", {}, ...set.remarks.map((remark) => el("li", {}, remark))),
     ...set.tables.slice(1).map((t) => table(t, open)),
     set.sweep.length ? chart(set.sweep, "share of anomalous images in the set (Fig. 4)", "F1") : null,
-    ...set.pictures.map((picture) => el("details", {}, el("summary", {}, picture.caption),
+    ...set.pictures.map((picture, i) => el("details", i ? {} : { open: "" }, el("summary", {}, picture.caption),
       el("figure", {}, el("img", { src: picture.src, alt: picture.caption, loading: "lazy" })))),
     curves.length ? el("details", {}, el("summary", {}, "Training loss of every row"),
       chart(curves, "epoch", "training loss (Eq. 1), mean over cells")) : null);

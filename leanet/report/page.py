@@ -88,7 +88,7 @@ def _table(table: Table) -> dict:
         "name": table.name,
         "title": table.title,
         "note": table.note,
-        "columns": list(table.rows[0]),
+        "columns": table.columns,
         "rows": table.cells,
     }
 

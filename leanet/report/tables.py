@@ -51,10 +51,15 @@ class Table:
     rows: list[dict[str, object]]
 
     @property
+    def columns(self) -> list[str]:
+        """Of all rows: an ADN may lack a point that another has."""
+        return list(dict.fromkeys(column for row in self.rows for column in row))
+
+    @property
     def markdown(self) -> str:
-        columns = list(self.rows[0])
-        lines = [columns, ["---"] * len(columns), *([text(row[name]) for name in columns] for row in self.rows)]
-        return "\n".join(["| " + " | ".join(line) + " |" for line in lines])
+        lines = [[text(row.get(column)) for column in self.columns] for row in self.rows]
+        lines = [self.columns, ["---"] * len(self.columns), *lines]
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -73,7 +78,8 @@ class Table:
     @property
     def cells(self) -> list[list[dict[str, object]]]:
         """For the page: each cell's text, and what it sorts by."""
-        return [[{"text": text(value), "by": _sort_key(value)} for value in row.values()] for row in self.rows]
+        values = ([row.get(column) for column in self.columns] for row in self.rows)
+        return [[{"text": text(value), "by": _sort_key(value)} for value in line] for line in values]
 
 
 def text(value: object) -> str:
@@ -166,10 +172,11 @@ def _ratio(difference: float, deviation: float) -> float | None:
 
 def points_table(results: Results) -> Table:
     """F1 at every attention point that was run."""
-    lines = []
-    for row, by_point in results.points.items():
-        if rows.parts(row).external and row not in BASELINES:
-            lines.append({"row": title(row), **{f"point {point}": figure for point, figure in by_point.items()}})
+    lines = [
+        {"row": title(row), **{f"point {point}": figure for point, figure in by_point.items()}}
+        for row, by_point in results.points.items()
+        if len(by_point) > 1
+    ]
     return Table(
         "points",
         "F1 by attention point",
@@ -255,7 +262,7 @@ def remarks(results: Results) -> list[str]:
 
 def verdict(comparison: Comparison) -> str:
     """What may be said of a difference."""
-    if comparison.effect == 0:
+    if round(comparison.effect, 3) == 0:
         return "no different from"
     word = "above" if comparison.effect > 0 else "below"
     sure = comparison.p is not None and comparison.p < 0.05
