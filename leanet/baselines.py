@@ -12,19 +12,30 @@ from leanet.data.arrayfile import ArrayFile
 from leanet.scores import best_threshold
 
 BINS = (4, 8, 8)  # of L*, a*, b*
-RANGES = ((0, 100), (-64, 64), (-64, 64))  # colours beyond are rare in photographs, and count at the edge
+RARE = 1  # percent of pixels beyond each end of the bins' range; they count in the last bin
+SIDE = 64  # of an image's side no more pixels are looked at than this
 TREES = 300
 
 
-def lab_histograms(images: ArrayFile | np.ndarray) -> np.ndarray:
+def lab_ranges(images: ArrayFile | np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The range of L*, a* and b* (3, 2) in the images `chosen`, but for RARE pixels at each end."""
+    pixels = np.concatenate([_lab_pixels(images[i])[::16] for i in chosen])
+    return np.percentile(pixels, [RARE, 100 - RARE], axis=0).T
+
+
+def lab_histograms(images: ArrayFile | np.ndarray, ranges: np.ndarray) -> np.ndarray:
     """Joint L*a*b* histograms of images, uint8 (N, side, side, 3): the roots of shares, (N, 256) in [0, 1]."""
-    low, high = np.array(RANGES).T
     features = []
     for i in range(len(images)):
-        lab = np.clip(rgb2lab(images[i]).reshape(-1, 3), low, high)
-        counts, _ = np.histogramdd(lab, BINS, RANGES)
-        features.append(np.sqrt(counts.ravel() / len(lab)))
+        pixels = np.clip(_lab_pixels(images[i]), *ranges.T)
+        counts, _ = np.histogramdd(pixels, BINS, ranges)
+        features.append(np.sqrt(counts.ravel() / len(pixels)))
     return np.array(features)
+
+
+def _lab_pixels(image: np.ndarray) -> np.ndarray:
+    step = max(1, len(image) // SIDE)
+    return rgb2lab(image[::step, ::step]).reshape(-1, 3)
 
 
 def forest_scores(train: np.ndarray, labels: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:

@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 
 from leanet import paths, stage
-from leanet.baselines import forest_scores, lab_histograms, map_statistics, threshold_scores
+from leanet.baselines import (
+    forest_scores,
+    lab_histograms,
+    lab_ranges,
+    map_statistics,
+    threshold_scores,
+)
 from leanet.data import imageset
 from leanet.data.sampling import thin
 from leanet.localization import localization
@@ -21,7 +27,6 @@ from leanet.rows import BASELINES, LAB_HISTOGRAM, MAP_THRESHOLD
 def main(params: Params, dataset: str) -> None:
     data = imageset.load(paths.split(dataset), params.split.image_size)
     masks = imageset.load_masks(paths.split(dataset))
-    histograms = lab_histograms(data.images)
     predictions = {name: [] for name in BASELINES}
     places = []
     with Progress(len(data.folds), f"baselines {dataset}") as progress:
@@ -33,6 +38,7 @@ def main(params: Params, dataset: str) -> None:
             for share in (1, *params.sweep.shares):
                 train = thin(data.trained(fold), data.labels, share, params.split.seed)
                 labels = data.labels[train]
+                histograms = lab_histograms(data.images, lab_ranges(data.images, train))
                 scores = {
                     LAB_HISTOGRAM: forest_scores(histograms[train], labels, histograms[test], params.split.seed),
                     MAP_THRESHOLD: threshold_scores(statistics[train], labels, statistics[test]),

@@ -6,7 +6,7 @@ import pytest
 from skimage.color import rgb2lab
 from sklearn.metrics import f1_score
 
-from leanet.baselines import forest_scores, lab_histograms, map_statistics, threshold_scores
+from leanet.baselines import forest_scores, lab_histograms, lab_ranges, map_statistics, threshold_scores
 from leanet.params import load
 from leanet.rows import BASELINES
 from stages import baselines
@@ -14,11 +14,20 @@ from stages import baselines
 
 def test_histogram_counts_colours_one_by_one():
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    ranges = np.array([[20, 80], [-40, 40], [-24, 40]])
     expected = np.zeros((4, 8, 8))
     for lightness, a, b in rgb2lab(image).reshape(-1, 3):
-        bins = int(lightness // 25), int((a + 64) // 16), int((b + 64) // 16)
+        bins = int((lightness - 20) // 15), int((a + 40) // 10), int((b + 24) // 8)
         expected[tuple(min(max(i, 0), n - 1) for i, n in zip(bins, (4, 8, 8), strict=True))] += 1
-    assert np.allclose(lab_histograms(image[None])[0], np.sqrt(expected / 64).ravel())
+    assert np.allclose(lab_histograms(image[None], ranges)[0], np.sqrt(expected / 64).ravel())
+
+
+def test_the_range_of_bins_is_that_of_the_chosen_images():
+    images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
+    images[4] = 255  # not among them
+    lab = rgb2lab(images[:4]).reshape(-1, 3)[::16]
+    expected = [np.percentile(channel, [1, 99]) for channel in lab.T]
+    assert np.allclose(lab_ranges(images, np.arange(4)), expected)
 
 
 def test_a_forest_tells_red_from_green():
@@ -26,7 +35,7 @@ def test_a_forest_tells_red_from_green():
     colors = {0: (0, 120, 0), 1: (120, 0, 0)}
     labels = np.array([0, 1] * 20)
     images = np.stack([rng.integers(0, 60, (8, 8, 3)) + colors[label] for label in labels]).astype(np.uint8)
-    features = lab_histograms(images)
+    features = lab_histograms(images, lab_ranges(images, np.arange(30)))
     scores = forest_scores(features[:30], labels[:30], features[30:], seed=0)
     assert ((scores > 0.5) == labels[30:]).all()
     assert 0 <= scores.min() <= scores.max() <= 1

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from scipy import ndimage
+import skimage
 from sklearn.metrics import roc_auc_score
 
 from leanet.data.images import UNKNOWN
@@ -17,6 +17,7 @@ def made_up(seed=0):
         for _ in range(3):
             y, x = rng.integers(0, 20, 2)
             mask[y : y + rng.integers(1, 6), x : x + rng.integers(1, 6)] = 1
+        mask[20:22, 0:2] = mask[22:24, 2:4] = 1  # one region: they touch by their corners
     maps = (rng.exponential(2, masks.shape) + masks * rng.uniform(0, 4, (6, 1, 1))).round(1)
     return maps.astype(np.float16), masks
 
@@ -25,7 +26,7 @@ def brute_force_aupro(maps, masks, most_false=0.3):
     """Every value as a threshold, every region on its own, trapezia one by one."""
     regions = []
     for i, mask in enumerate(masks):
-        labelled, count = ndimage.label(mask, structure=np.ones((3, 3)))
+        labelled, count = skimage.measure.label(mask, connectivity=2, return_num=True)
         regions += [(i, labelled == k) for k in range(1, count + 1)]
     curve = [(0.0, 0.0)]
     for threshold in sorted(set(maps.ravel().tolist()), reverse=True):

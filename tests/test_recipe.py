@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
-from leanet.training.recipe import BRIGHTNESS, augment, class_weights, schedule, views
+from leanet.training.recipe import BRIGHTNESS, augment, class_weights, schedule, views, vote
 
 
 def rates(recipe: str, steps: int) -> list[float]:
@@ -75,3 +75,10 @@ def test_augmented_images_stay_images():
     images, _ = augment(torch.ones(50, 3, 4, 4), torch.zeros(50, 1, 4, 4), torch.Generator().manual_seed(0))
     assert images.max() == 1
     assert images.min() < 1
+
+
+def test_the_external_network_has_half_a_say_in_our_recipe_and_none_in_the_papers():
+    logits, external = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 4.0]])
+    assert torch.equal(vote("fast", logits, external), torch.tensor([[1.0, 2.0]]))
+    assert torch.equal(vote("paper", logits, external), logits)
+    assert torch.equal(vote("fast", logits, None), logits)

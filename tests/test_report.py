@@ -11,10 +11,22 @@ import yaml
 from conftest import ROOT
 
 from leanet import rows
+from leanet.comparison import Comparison
 from leanet.report import paper
 from leanet.report.page import page, section
 from leanet.report.results import Results
-from leanet.report.tables import NOT_RUN, Table, f1_table, markdown, metrics, paper_table, remarks, tables, title
+from leanet.report.tables import (
+    NOT_RUN,
+    Table,
+    f1_table,
+    markdown,
+    metrics,
+    paper_table,
+    remarks,
+    tables,
+    title,
+    verdict,
+)
 from leanet.scores import Figure, Undefined, score_row
 
 
@@ -79,9 +91,14 @@ def test_baselines_are_in_the_table_and_every_row_is_held_against_them():
 
 
 def test_remarks_do_not_sell_chance():
+    assert verdict(Comparison(0.1, -0.1, 0.3, p=0.2)) == "above, but within chance of,"
+    assert verdict(Comparison(-0.1, -0.2, -0.05, p=0.01)) == "below"
+    assert verdict(Comparison(0.1, 0.1, 0.1, p=None)) == "above, but within chance of,"
+    assert verdict(Comparison(0.0, 0.0, 0.0, p=None)) == "no different from"
     said = remarks(results())
-    assert any("the colour histogram" in line for line in said)
-    assert all("within chance" in line for line in said if "p = 0.5" in line)
+    assert [line.split(" is ")[0] for line in said] == ["ResNet18 + Direct Attention"] * 2
+    assert "the colour histogram" in said[0]
+    assert "plain ResNet18" in said[1]
 
 
 def test_undefined_figures_are_said_everywhere():
