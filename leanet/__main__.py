@@ -5,8 +5,6 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from leanet import stage
 from leanet.errors import InputError
 from leanet.params import load
@@ -15,6 +13,8 @@ LONG = 300  # seconds: a shorter stage is not worth those that MLflow takes to s
 
 
 def check(_: argparse.Namespace) -> None:
+    import numpy as np
+
     from leanet import device
     from leanet.data.images import list_images
     from leanet.data.sampling import assign_folds, sample

@@ -51,24 +51,38 @@ def test_scripts_are_small():
         assert len(script.read_text().splitlines()) <= 100, script
 
 
-TRAINED = {"train_leanet@leaf-cnn", "train_leanet@leaf-cnn-direct"}
-SWEPT = {"sweep@leaf-cnn"}
-FROM_SETTINGS = {*TRAINED, *SWEPT, "report"}
-FROM_UNET = {"train_unet@leaf", "anomaly_maps@leaf", "baselines@leaf", *FROM_SETTINGS}
+TRAINED = {"train_leanet@leaf-cnn", "train_leanet@leaf-cnn-direct", "sweep@leaf-cnn"}
+FROM_UNET = {"train_unet@leaf", "anomaly_maps@leaf", "baselines@leaf", *TRAINED, "report"}
 FROM_SPLIT = {"split@leaf", "augment@leaf", *FROM_UNET}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "stages"),
+    [
+        ("device", "auto", set()),
+        ("precision", "bf16", {"train_unet@leaf", "anomaly_maps@leaf", *TRAINED}),
+        ("recipe", "paper", {"train_unet@leaf", *TRAINED, "report"}),
+        ("datasets.leaf.negatives", 8, {"split@leaf", "report"}),
+        ("split.repeats", 2, {"split@leaf", "report"}),
+        ("augment.std", 0.2, {"augment@leaf", "train_unet@leaf"}),
+        ("train_unet.learning_rate", 0.002, {"train_unet@leaf"}),
+        ("train_leanet.map_scale", "own-maximum", TRAINED),
+        ("train_leanet.epochs", 3, {*TRAINED, "report"}),
+        ("sweep.shares", [0.4], {"baselines@leaf", "sweep@leaf-cnn", "report"}),
+    ],
+)
+def test_a_parameter_concerns_the_stages_that_read_it(finished, tmp_path, key, value, stages):
+    project = finished.copy(tmp_path / "project")
+    project.edit(key, value)
+    changed = json.loads(project.run("dvc", "status", "--json").stdout)
+    assert changed.keys() == stages
 
 
 @pytest.mark.parametrize(
     ("key", "value", "runs"),
     [
-        ("device", "auto", set()),
-        ("recipe", "paper", FROM_UNET),
-        ("train_leanet.map_scale", "own-maximum", FROM_SETTINGS),
-        ("sweep.shares", [0.4], {"baselines@leaf", *SWEPT, "report"}),
-        ("sweep.rows", [], {"report"}),
-        ("train_unet.learning_rate", 0.002, FROM_UNET),
         ("augment.std", 0.2, {"augment@leaf", *FROM_UNET}),
-        ("datasets.leaf.negatives", 8, FROM_SPLIT),
+        ("sweep.rows", [], {"report"}),
         ("rows", ["cnn", "cnn-direct", "cnn-resnet"], {"train_leanet@leaf-cnn-resnet", "report"}),
     ],
 )
@@ -77,12 +91,6 @@ def test_a_parameter_reruns_what_depends_on_it_and_nothing_else(finished, tmp_pa
     project.edit(key, value)
     assert project.repro() == runs
     assert project.repro() == set()
-
-
-def test_precision_reruns_what_computes_in_it(finished, tmp_path):
-    project = finished.copy(tmp_path / "project")
-    project.edit("precision", "bf16")
-    assert project.repro() == FROM_UNET
 
 
 def test_a_changed_image_and_a_changed_module_rerun_what_depends_on_them(finished, tmp_path):
@@ -108,7 +116,7 @@ def test_going_back_restores_and_does_not_train(finished, tmp_path):
     metrics = project.root / "metrics/report.json"
     before = predictions.read_bytes(), metrics.read_bytes()
     project.edit("train_leanet.epochs", 1)
-    assert project.repro() == FROM_SETTINGS
+    assert project.repro() == {*TRAINED, "report"}
     assert predictions.read_bytes() != before[0]
     project.edit("train_leanet.epochs", 2)
     # The report keeps its outputs in git, which switches the run-cache off for it alone.
