@@ -23,6 +23,7 @@ def make_project(root: Path, count: int) -> None:
     """A project with so many images of noise, a tenth of them positive, in two folds, and untrained U-Nets."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["datasets"] = {"noise": {"source": ".", "positives": None, "negatives": None}}
+    params["rows"] = ["cnn-direct"]
     params["split"].update(image_size=SIDE, folds=2)
     params["train_leanet"].update(points=[4], epochs=1)
     (root / "params.yaml").write_text(yaml.safe_dump(params))

@@ -66,7 +66,8 @@ def main() -> None:
             for row in arguments.rows:
                 own = run(root, "train_leanet", row)
                 needed = [*shared, own] if "-" in row else [*shared[:2], own]  # a plain network needs no map
-                scores = score_row(pd.read_csv(root / "data/cv/set" / row / "predictions.csv")).numbers
+                predictions = pd.read_csv(root / "data/cv/set" / row / "predictions.csv")
+                scores = score_row(predictions, predictions["fold"].nunique()).numbers
                 figures.append(
                     {
                         "row": row,

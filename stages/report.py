@@ -20,9 +20,18 @@ def main(params: Params) -> None:
     made = {dataset: tables(results) for dataset, results in every.items()}
     said = {dataset: remarks(results) for dataset, results in every.items()}
 
+    facts = {
+        "recipe": params.recipe,
+        "images": f"{params.split.image_size}×{params.split.image_size}",
+        "cross-validation": f"{params.split.repeats} × {params.split.folds} folds, seed {params.split.seed}",
+        "epochs": str(params.train_leanet.epochs),
+        "attention points": ", ".join(map(str, params.train_leanet.points)),
+    }
+
     tree = {dataset: metrics(results) for dataset, results in every.items()}
     paths.METRICS.write_text(json.dumps(tree, indent=1) + "\n")
-    text = "\n".join(markdown(every[dataset], made[dataset], said[dataset]) for dataset in every)
+    run = "; ".join(f"{name} {value}" for name, value in facts.items()) + "\n"
+    text = "\n".join([run, *(markdown(every[dataset], made[dataset], said[dataset]) for dataset in every)])
     paths.TABLE.write_text(text)
     with paths.whole(paths.TABLES) as folder:
         for dataset, tables_ in made.items():
@@ -36,13 +45,6 @@ def main(params: Params) -> None:
             for row in params.rows:
                 draw_examples(paths.cv(dataset, row), folder)
 
-    facts = {
-        "recipe": params.recipe,
-        "images": f"{params.split.image_size}×{params.split.image_size}",
-        "cross-validation": f"{params.split.repeats} × {params.split.folds} folds, seed {params.split.seed}",
-        "epochs": str(params.train_leanet.epochs),
-        "attention points": ", ".join(map(str, params.train_leanet.points)),
-    }
     sections = []
     for dataset, results in every.items():
         data = imageset.load(paths.split(dataset), params.split.image_size)

@@ -1,15 +1,17 @@
 """The benchmarks measure what they say."""
 
+import json
 import sys
 import time
 from functools import partial
 from unittest.mock import patch
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from benchmarks import memory, training, tricks
+from benchmarks import memory, time_to_f1, training, tricks
 from benchmarks.contender import duel
 from benchmarks.line import Line
 from leanet import device as devices
@@ -92,3 +94,23 @@ def test_peak_memory_is_the_stages_own(tmp_path):
     small = memory.peak(tmp_path, "stages.split", "noise")
     assert len(ballast) / 2**20 > small > 50
     assert (tmp_path / "data/split/noise/images.npy").stat().st_size > 40 * memory.SIDE**2 * 3
+
+
+def test_time_to_f1_scores_what_the_stages_predicted(tmp_path, monkeypatch, capsys):
+    """With stages that take a second and predict all but one image of fold 1 rightly."""
+
+    def stage(root, name, *rows):
+        for row in rows:
+            folder = root / "data/cv/set" / row
+            folder.mkdir(parents=True)
+            table = pd.DataFrame({"path": list("abcd"), "label": [1, 0, 1, 0], "fold": [0, 0, 1, 1], "point": 3})
+            table.assign(score=[0.9, 0.1, 0.8, 0.7]).to_csv(folder / "predictions.csv", index=False)
+        return 1.0, 10 * len(rows)
+
+    monkeypatch.setattr(time_to_f1, "run", stage)
+    arguments = ["--rows", "resnet18", "--seeds", "5", "--json", str(tmp_path / "out.json")]
+    monkeypatch.setattr("sys.argv", ["time_to_f1", str(tmp_path), *arguments])
+    time_to_f1.main()
+    (figures,) = json.loads((tmp_path / "out.json").read_text())
+    assert (figures["f1"], figures["seed"]) == (pytest.approx((1 + 2 / 3) / 2, abs=1e-4), 5)
+    assert "resnet18" in capsys.readouterr().out

@@ -16,12 +16,14 @@ from leanet.scores import Figure, RowScores, Score, Undefined, at_points, score_
 class Results:
     """One data set's results; rows are those of params.yaml in its order, behind them the baselines.
 
+    recipe: how all rows were trained; rows of two recipes never meet in one table.
     predictions: each row's at the chosen points. points: each row's F1 by attention point. history: the loss of
     each row by fold, point and epoch. sweep: F1 by row and share of the training positives, at one point; empty
     where nothing was swept. localization: pixel AUROC and AUPRO of the maps.
     """
 
     dataset: str
+    recipe: str
     manifest: pd.DataFrame
     folds: int  # of one cross-validation
     scores: dict[str, RowScores]
@@ -67,6 +69,7 @@ def load(params: Params, dataset: str) -> Results:
     places = json.loads(paths.localization(dataset).read_text())
     return Results(
         dataset=dataset,
+        recipe=params.recipe,
         manifest=pd.read_csv(paths.split(dataset) / "manifest.csv"),
         folds=k,
         scores=scores,
