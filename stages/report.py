@@ -70,14 +70,12 @@ def drop_leftovers(params: Params) -> None:
     a machine that never ran them. They stay in DVC's cache, and come back with the row.
     """
     rows = {paths.CV: params.rows, paths.SWEEP: params.sweep.rows}
-    for root in (paths.SPLIT, paths.MAPS, paths.PREVIEWS, paths.LOCALIZATION, *rows):
-        for folder in root.iterdir():
-            if folder.name not in params.datasets:
-                shutil.rmtree(folder)
+    roots = (paths.SPLIT, paths.MAPS, paths.PREVIEWS, paths.LOCALIZATION, *rows)
+    left = [folder for root in roots for folder in root.glob("*/") if folder.name not in params.datasets]
     for root, named in rows.items():
-        for folder in root.glob("*/*"):
-            if folder.name not in (*named, *BASELINES):
-                shutil.rmtree(folder)
+        left += [folder for folder in root.glob("*/*/") if folder.name not in (*named, *BASELINES)]
+    for folder in left:
+        shutil.rmtree(folder, ignore_errors=True)  # one may lie in another
 
 
 if __name__ == "__main__":

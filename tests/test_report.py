@@ -12,6 +12,7 @@ from conftest import ROOT
 
 from leanet import rows
 from leanet.comparison import Comparison
+from leanet.params import load
 from leanet.report import paper
 from leanet.report.page import page, section
 from leanet.report.results import Results
@@ -28,6 +29,7 @@ from leanet.report.tables import (
     verdict,
 )
 from leanet.scores import Figure, Undefined, score_row
+from stages.report import drop_leftovers
 
 
 def results(dataset="potato", named=("resnet18", "resnet18-direct", "lab-histogram", "map-threshold")) -> Results:
@@ -238,3 +240,25 @@ def test_every_file_of_the_page_is_a_dependency_of_the_report():
 
 def test_all_rows_have_a_name_of_their_own():
     assert len({title(row) for row in rows.PAPER}) == len(rows.PAPER) == 23
+
+
+def test_files_beside_the_folders_of_data_sets_are_left_alone(finished, tmp_path, monkeypatch):
+    """DVC writes a .gitignore there, in a project that does not ignore data as a whole."""
+    project = finished.copy(tmp_path / "project")
+    monkeypatch.chdir(project.root)
+    kept = [project.root / "data" / place / ".gitignore" for place in ("split", "cv", "cv/leaf", "sweep/leaf")]
+    for file in kept:
+        file.touch()
+    for folder in ("data/maps/old", "data/cv/old/cnn", "data/cv/leaf/vgg16", "data/sweep/leaf/cnn-direct"):
+        (project.root / folder).mkdir(parents=True)
+    drop_leftovers(load())
+    assert all(file.exists() for file in kept)
+    assert sorted(folder.name for folder in (project.root / "data/cv/leaf").glob("*/")) == [
+        "cnn",
+        "cnn-direct",
+        "lab-histogram",
+        "map-threshold",
+    ]
+    assert not (project.root / "data/maps/old").exists()
+    assert not (project.root / "data/cv/old").exists()
+    assert not (project.root / "data/sweep/leaf/cnn-direct").exists()
