@@ -65,9 +65,8 @@ def train(
     maps_of: the anomaly maps of all images by the colouriser of a fold. title: what the progress bar says.
     """
     settings = params.train_leanet
-    with torch.device(
-        "meta"
-    ):  # shapes without weights: a point that is not there is said before hours of training
+    # Shapes without weights: a point that is not there is said before hours of training.
+    with torch.device("meta"):
         for point in {cell.point for cell in wanted}:
             build(row, side=data.side, point=point)
 
