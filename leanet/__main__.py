@@ -14,10 +14,12 @@ LONG = 300  # seconds: a shorter stage is not worth those that MLflow takes to s
 
 def check(_: argparse.Namespace) -> None:
     import numpy as np
+    import torch
 
-    from leanet import device
+    from leanet import device, rows
     from leanet.data.images import list_images
     from leanet.data.sampling import assign_folds, sample
+    from leanet.models.leanet import build
 
     params = load()
     device.select(params.device)
@@ -29,6 +31,13 @@ def check(_: argparse.Namespace) -> None:
                 assign_folds(np.array([label for _, label in taken]), params.split.folds, params.split.seed)
             except InputError as error:
                 raise InputError(f"params.yaml: datasets.{name}: {error}") from None
+    try:
+        for row in params.rows:
+            with torch.device("meta"):  # shapes without weights
+                for point in params.train_leanet.points if rows.parts(row).external else [None]:
+                    build(row, side=params.split.image_size, point=point)
+    except InputError as error:
+        raise InputError(f"params.yaml: rows: {error}") from None
     print("params.yaml is in order")
 
 
@@ -108,7 +117,7 @@ def main() -> None:
     sub.add_argument("--json", action="store_true", help="as a list of objects")
     sub = command(settings, "lay a file of settings/ over params.yaml: quick, photos or paper")
     sub.add_argument("name")
-    sub = command(use, "make a folder of your own the data set of params.yaml")
+    sub = command(use, "make a folder of your own the data set of params.yaml, in place of what is there")
     sub.add_argument("name", help="what to call it: letters, digits and _")
     sub.add_argument("folder", help="it holds Positive/ (anomalous) and Negative/ (normal)")
     sub.add_argument("--positives", type=int, help="how many anomalous images to sample (default: all)")

@@ -61,6 +61,7 @@ def main(params: Params) -> None:
         )
     paths.PAGE.write_text(page(sections, facts), encoding="utf-8")
     print(text)
+    print(f"the same with all images, to look at: {paths.PAGE.resolve()}")
 
 
 def drop_leftovers(params: Params) -> None:

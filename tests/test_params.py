@@ -160,6 +160,10 @@ def test_check_looks_at_the_images_and_the_device(tiny):
     tiny.edit("datasets.leaf.source", "own")
     said = "leanet: params.yaml: datasets.leaf: split.folds is 2, but there are only 1 anomalous images\n"
     assert check() == said
+    tiny.edit("datasets.leaf.source", "data/sources/leaf.yaml")
+    tiny.edit("rows", ["cnn", "convnext_tiny-resnet"])
+    said = "rows: convnext_tiny has the attention points 2, 3, 4, 5 at 32×32, not 1; see train_leanet.points"
+    assert said in check()
     tiny.edit("device", "mps")
     assert check().startswith("leanet: params.yaml: device is mps, but this machine has only")
 

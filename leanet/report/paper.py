@@ -13,6 +13,7 @@ import pandas as pd
 
 FILE = Path(__file__).with_name("paper.csv")
 F1_TABLES = (3, 5, 6, 7, 8)
+COUNT_TABLES = (2, 4)
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,13 @@ def f1() -> dict[tuple[str, str], Published]:
         )
         for cell in table.itertuples()
     }
+
+
+def counts() -> dict[str, tuple[int, int]]:
+    """Anomalous and normal images by data set (Table 2, Table 4)."""
+    table = cells()
+    table = table[table["table"].isin(COUNT_TABLES)].pivot(index="row", columns="column", values="value")
+    return {row.Index: (int(row.Positive), int(row.Negative)) for row in table.itertuples()}
 
 
 def parameters() -> dict[str, float]:

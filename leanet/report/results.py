@@ -42,8 +42,11 @@ class Results:
         return len(self.manifest) - self.positives
 
     def against_plain(self, row: str) -> Comparison | Undefined | None:
-        """A row that knows the map, less the same ADN without it; None where there are no two such rows."""
-        return self._against(row, plain(row))
+        """A row that knows the map, less the same ADN without it; None for a row that does not know it."""
+        alone = plain(row)
+        if alone not in (None, row, *self.scores):
+            return Undefined(f"no row {alone}")
+        return self._against(row, alone)
 
     def against_histogram(self, row: str) -> Comparison | Undefined | None:
         """A row less the colour histogram; None for the histogram itself."""

@@ -9,7 +9,7 @@ from leanet.comparison import Comparison
 from leanet.report import paper
 from leanet.report.results import Results, plain
 from leanet.rows import BASELINES, LAB_HISTOGRAM, MAP_THRESHOLD
-from leanet.scores import Undefined
+from leanet.scores import Figure, Undefined
 
 NAMES = {
     "resnet18": "ResNet18",
@@ -134,7 +134,7 @@ def f1_table(results: Results) -> Table:
     )
 
 
-def _interval(figure) -> str | Undefined:
+def _interval(figure: Figure) -> str | Undefined:
     interval = figure.interval
     return interval if isinstance(interval, Undefined) else f"{interval[0]:.3f} to {interval[1]:.3f}"
 
@@ -161,8 +161,20 @@ def paper_table(results: Results) -> Table:
         "paper",
         "Beside the paper",
         "F1 by the paper's protocol on both sides: attention at the best of the points that were run, chosen on "
-        "the test folds. The paper's own images are 256×256, its recipe is what `recipe: paper` follows.",
+        "the test folds. The paper's own images are 256×256, its recipe is what `recipe: paper` follows."
+        + _counts(results),
         lines,
+    )
+
+
+def _counts(results: Results) -> str:
+    """A warning where the sets are not of one size."""
+    positives, negatives = paper.counts().get(results.dataset, (results.positives, results.negatives))
+    if (positives, negatives) == (results.positives, results.negatives):
+        return ""
+    return (
+        f" Its set has {positives} anomalous and {negatives} normal images, this one {results.positives} and "
+        f"{results.negatives}: another task, be it under the same name."
     )
 
 
@@ -233,18 +245,17 @@ def map_table(results: Results) -> Table:
 
 
 def metrics(results: Results) -> dict:
-    """The figures of one data set as a tree of numbers, for metrics that DVC and people compare."""
+    """The few figures of one data set that DVC shows side by side; all others are in the tables."""
     tree: dict = {}
     for row, scores in results.scores.items():
-        tree[row] = scores.numbers
-        for name, comparison in (
-            ("against_plain", results.against_plain(row)),
-            ("against_histogram", results.against_histogram(row)),
-        ):
-            if isinstance(comparison, Comparison):
-                tree[row][name] = comparison.numbers
-    tree["anomaly_map"] = {name: figure.numbers for name, figure in results.localization.items()}
+        deviation = scores.f1.numbers.get("deviation")
+        tree[row] = {"f1": _mean(scores.f1), "deviation": deviation, "auroc": _mean(scores.auroc)}
+    tree["anomaly_map"] = {name: _mean(figure) for name, figure in results.localization.items()}
     return tree
+
+
+def _mean(figure: Figure) -> float | str:
+    return str(figure.undefined) if figure.undefined else figure.numbers["mean"]
 
 
 def remarks(results: Results) -> list[str]:
@@ -265,8 +276,9 @@ def verdict(comparison: Comparison) -> str:
     if round(comparison.effect, 3) == 0:
         return "no different from"
     word = "above" if comparison.effect > 0 else "below"
-    sure = comparison.p is not None and comparison.p < 0.05
-    return word if sure else f"{word}, but within chance of,"
+    if comparison.p is None:
+        return f"{word}, by the same in every fold,"
+    return word if comparison.p < 0.05 else f"{word}, but within chance of,"
 
 
 def markdown(results: Results, made: list[Table], said: list[str]) -> str:
