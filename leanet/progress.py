@@ -11,10 +11,12 @@ SECONDS_BETWEEN_LINES = 10
 class Progress:
     """Counts `total` steps of `what`, with the time left and the latest figures.
 
+    Where `total` is None, nobody knows how many there will be.
+
     Use as a context manager and call `step` as work gets done.
     """
 
-    def __init__(self, total: int, what: str):
+    def __init__(self, total: int | None, what: str):
         self.what, self.total, self.done = what, total, 0
         self.started = self.printed = time.monotonic()
         terminal = sys.stderr.isatty()
@@ -30,9 +32,12 @@ class Progress:
         now = time.monotonic()
         if now - self.printed >= SECONDS_BETWEEN_LINES or self.done == self.total:
             self.printed = now
-            left = (now - self.started) / self.done * (self.total - self.done)
+            count = f"{self.done}"
+            if self.total is not None:
+                left = (now - self.started) / self.done * (self.total - self.done)
+                count += f"/{self.total}, {left:.0f} s left"
             shown = "".join(f", {name} {value}" for name, value in figures.items())
-            print(f"{self.what}: {self.done}/{self.total}, {left:.0f} s left{shown}", file=sys.stderr)
+            print(f"{self.what}: {count}{shown}", file=sys.stderr)
 
     def __enter__(self) -> "Progress":
         return self

@@ -17,6 +17,15 @@ def test_plain_lines_where_there_is_no_terminal(capsys, monkeypatch):
     assert len(lines) == 2
 
 
+def test_where_nobody_knows_the_number_of_steps_they_are_counted(capsys, monkeypatch):
+    now = iter(range(0, 1000, 4))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+    with Progress(None, "download") as bar:
+        for _ in range(6):
+            bar.step()
+    assert capsys.readouterr().err.splitlines() == ["download: 3", "download: 6"]
+
+
 def test_a_bar_on_a_terminal(monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):
