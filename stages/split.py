@@ -8,7 +8,8 @@ import pandas as pd
 
 from leanet import paths, stage
 from leanet.data.arrayfile import ArrayFile
-from leanet.data.images import decode, decode_masks, list_images
+from leanet.data.decoding import decode
+from leanet.data.images import decode_masks, list_images
 from leanet.data.imageset import sha256
 from leanet.data.sampling import assign_folds, sample
 from leanet.errors import InputError

@@ -7,7 +7,8 @@ from PIL import Image
 from skimage.color import rgb2lab
 
 from leanet.data import imageset, leaf
-from leanet.data.images import UNKNOWN, decode, list_images
+from leanet.data.decoding import decode
+from leanet.data.images import UNKNOWN, list_images
 from leanet.data.sampling import assign_folds, sample, thin
 from leanet.data.sources import fetch
 from leanet.errors import InputError
