@@ -1,6 +1,7 @@
 """The command line: `python -m leanet …`."""
 
 import argparse
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ def check(_: argparse.Namespace) -> None:
     import torch
 
     from leanet import device, rows
-    from leanet.data.images import list_images
+    from leanet.data import duplicates, layout
     from leanet.data.sampling import assign_folds, sample
     from leanet.models.leanet import build
 
@@ -27,8 +28,11 @@ def check(_: argparse.Namespace) -> None:
         if Path(dataset.source).is_dir():  # what stage split would only find after the images are copied
             try:
                 counts = (dataset.negatives, dataset.positives)
-                taken = sample(list_images(Path(dataset.source)), counts, params.split.seed)
-                assign_folds(np.array([label for _, label in taken]), params.split.folds, params.split.seed)
+                items = sample(layout.read(Path(dataset.source)), counts, params.split.seed)
+                labels, groups = np.array([item.label for item in items]), duplicates.groups(items, [])
+                if params.split.groups == "apart":
+                    groups = np.arange(len(items))
+                assign_folds(labels, groups, params.split.folds, params.split.seed)
             except InputError as error:
                 raise InputError(f"params.yaml: datasets.{name}: {error}") from None
     try:
@@ -79,8 +83,47 @@ def settings(arguments: argparse.Namespace) -> None:
 def use(arguments: argparse.Namespace) -> None:
     from leanet import settings as params_file
 
-    params_file.use(arguments.name, arguments.folder, arguments.positives, arguments.negatives)
-    print(f"params.yaml now has {arguments.folder} as its data set {arguments.name}, in place of what it had")
+    source = params_file.use(arguments.name, arguments.folder, arguments.positives, arguments.negatives)
+    print(f"params.yaml now has {source} as its data set {arguments.name}, in place of what it had")
+
+
+def datasets(arguments: argparse.Namespace) -> None:
+    from leanet import paths
+    from leanet.data import catalogue
+
+    if arguments.accept:
+        entry = catalogue.entry(arguments.accept)
+        catalogue.accept(entry)
+        print(f"agreed to {entry.licence.name} ({entry.licence.page}) for {entry.title}")
+        return
+    table = []
+    for name, entry in catalogue.entries().items():
+        there = [archive.file for archive in entry.archives if (paths.DOWNLOADS / archive.file).exists()]
+        table.append(
+            {
+                "name": name,
+                **dataclasses.asdict(entry),
+                "available": entry.available,
+                "licence_accepted": catalogue.is_accepted(entry),
+                "downloaded": there,
+                "unpacked": paths.raw(name).is_dir(),
+            }
+        )
+    if arguments.json:
+        print(json.dumps(table, indent=1, ensure_ascii=False))
+        return
+    print(f"{'set':12}{'anomalous':>10}{'normal':>8}{'the paper':>12}  {'on disk':14}{'licence':42}not verified")
+    for line in table:
+        have = "unpacked" if line["unpacked"] else "downloaded" if line["downloaded"] else "–"
+        positives, negatives = line["available"].values()
+        paper = f"{line['paper']['positives']} / {line['paper']['negatives']}"
+        licence = line["licence"]["name"] + ("" if line["licence_accepted"] else " *")
+        print(
+            f"{line['name']:12}{positives:>10}{negatives:>8}{paper:>12}  {have:14}{licence:42}"
+            f"{'; '.join(line['unverified'] or []) or '–'}"
+        )
+    print("* to be agreed to: dvc repro asks, or python -m leanet datasets --accept SET")
+    print("python -m leanet use SET makes one the data set of params.yaml; dvc repro then downloads it")
 
 
 def track(arguments: argparse.Namespace) -> None:
@@ -117,11 +160,18 @@ def main() -> None:
     sub.add_argument("--json", action="store_true", help="as a list of objects")
     sub = command(settings, "lay a file of settings/ over params.yaml: quick, photos or paper")
     sub.add_argument("name")
-    sub = command(use, "make a folder of your own the data set of params.yaml, in place of what is there")
-    sub.add_argument("name", help="what to call it: letters, digits and _")
-    sub.add_argument("folder", help="it holds Positive/ (anomalous) and Negative/ (normal)")
-    sub.add_argument("--positives", type=int, help="how many anomalous images to sample (default: all)")
-    sub.add_argument("--negatives", type=int, help="how many normal images to sample (default: all)")
+    sub = command(datasets, "list the published data sets, and what of them is on disk")
+    sub.add_argument("--json", action="store_true", help="everything that is known of them, as a list of objects")
+    sub.add_argument("--accept", metavar="SET", help="agree to the licence of a set, so that it can be downloaded")
+    sub = command(use, "make a published set, or a folder of your own, the data set of params.yaml, in place of what is there")
+    sub.add_argument("name", help="of a published set, or what to call your own: letters, digits and _")
+    sub.add_argument(
+        "folder",
+        nargs="?",
+        help="your own: Positive/ (anomalous) and Negative/ (normal), a tree like MVTec AD's, or images.csv",
+    )
+    sub.add_argument("--positives", type=int, help="anomalous images to sample (default: the paper's, or all)")
+    sub.add_argument("--negatives", type=int, help="normal images to sample (default: the paper's, or all)")
     sub = command(track, "log what the stages left on disk to MLflow, each result once")
     sub.add_argument(
         "stage",

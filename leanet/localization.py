@@ -7,7 +7,7 @@ are counted, and the curve is exact however many pixels there are.
 import numpy as np
 from scipy import ndimage
 
-from leanet.data.images import UNKNOWN
+from leanet.data.imageset import UNKNOWN
 from leanet.scores import Score, Undefined
 
 VALUES = 0x7C00 + 1  # float16 from 0 to infinity: as bits they stand in the order of their values

@@ -1,28 +1,13 @@
 """The typed view of params.yaml: every knob, its type and its range, checked before anything runs."""
 
-import dataclasses
-import difflib
-import types
-import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-
 from leanet import paths, rows
 from leanet.errors import InputError
+from leanet.schema import Count, Rule, Seed, parse, read
 
-
-class Rule(typing.NamedTuple):
-    """What a value must satisfy beyond its type, and how to say so."""
-
-    expected: str
-    holds: typing.Callable[[typing.Any], bool]
-
-
-Count = Annotated[int, Rule("a whole number of at least 1", lambda n: n >= 1)]
-Seed = Annotated[int, Rule("a whole number from 0 to 4294967295", lambda n: 0 <= n < 2**32)]
 Rate = Annotated[float, Rule("a number above 0 and at most 1", lambda x: 0 < x <= 1)]
 Share = Annotated[float, Rule("a number from 0 to below 1", lambda x: 0 <= x < 1)]
 Point = Annotated[int, Rule("an attention point from 1 to 5", lambda p: 1 <= p <= 5)]
@@ -33,7 +18,7 @@ KeptShare = Annotated[float, Rule("a number above 0 and below 1", lambda x: 0 < 
 class Dataset:
     """A set of images and how many of them take part."""
 
-    source: str  # a folder with Positive/ and Negative/, or a YAML file that describes the set
+    source: str  # a folder (leanet.data.layout), or a YAML file that describes the set (leanet.data.sources)
     positives: Count | None  # anomalous images to sample; null takes all
     negatives: Count | None  # normal images to sample; null takes all
 
@@ -47,6 +32,8 @@ class Split:
     ]  # side in pixels
     folds: Annotated[int, Rule("a whole number of at least 2", lambda n: n >= 2)]
     repeats: Count  # cross-validations, each with other folds
+    groups: Literal["together", "apart"]  # whether images of one group, duplicates among them, share a fold
+    undecodable: Literal["stop", "leave-out"]  # what to do about files that are no image
     seed: Seed
 
 
@@ -123,15 +110,7 @@ def load(file: Path = paths.PARAMS) -> Params:
         InputError: the file is missing or no YAML, or a key is unknown, missing, of a wrong type or
             out of range; the text names file, key, value and what was expected.
     """
-    try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{file}: not found; run from the project's root") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}:" if mark else ""
-        raise InputError(f"{file}:{line} not valid YAML ({getattr(error, 'problem', error)})") from None
-    params = _read(Params, tree, "", file)
+    params = read(Params, parse(file), file)
     _check_names(params, file)
     return params
 
@@ -170,60 +149,6 @@ def _check_names(params: Params, file: Path) -> None:
         if not name.replace("_", "").isalnum():
             raise InputError(f"{file}: datasets.{name}: expected a name of letters, digits and _")
         if not Path(dataset.source).exists():
-            raise InputError(f"{file}: datasets.{name}.source: there is no {dataset.source}")
-
-
-def _read(kind, value, key: str, file: Path):
-    """`value` as `kind`; errors name it by `key`, the dotted path to it."""
-    where = f"{file}: {key}" if key else f"{file}"
-    if dataclasses.is_dataclass(kind):
-        return _read_section(kind, value, key, file)
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Annotated:
-        value = _read(args[0], value, key, file)
-        if not args[1].holds(value):
-            raise InputError(f"{where} is {value}, expected {args[1].expected}")
-        return value
-    if origin is list:
-        if not isinstance(value, list):
-            raise InputError(f"{where} is {value!r}, expected a list")
-        return [_read(args[0], item, key, file) for item in value]
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise InputError(f"{where} is {value!r}, expected names and their settings")
-        return {str(name): _read(args[1], item, f"{key}.{name}", file) for name, item in value.items()}
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in args:
-            return None
-        words = [word for choice in args for word in typing.get_args(choice)]  # of a Literal beside another type
-        if value in words:
-            return value
-        if words and isinstance(value, str):
-            raise InputError(f"{where} is {value!r}, expected a number or " + " or ".join(words))
-        return _read(args[0], value, key, file)
-    if origin is Literal:
-        if value not in args:
-            raise InputError(f"{where} is {value!r}, expected " + " or ".join(map(str, args)))
-        return value
-    accepted = {int: int, float: (int, float), str: str, bool: bool}[kind]
-    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-        name = {int: "a whole number", float: "a number such as 0.001", str: "a text", bool: "true or false"}[kind]
-        raise InputError(f"{where} is {value!r}, expected {name}")
-    return kind(value)
-
-
-def _read_section(kind, value, key: str, file: Path):
-    where = f"{file}: {key}" if key else f"{file}"
-    hints = typing.get_type_hints(kind, include_extras=True)
-    if not isinstance(value, dict):
-        raise InputError(f"{where}: expected the keys " + ", ".join(hints))
-    for name in value:
-        if name not in hints:
-            near = difflib.get_close_matches(str(name), hints, n=1)
-            hint = f"did you mean {near[0]}?" if near else "known are " + ", ".join(hints)
-            raise InputError(f"{where}: unknown key {name!r}; {hint}")
-    for name in hints:
-        if name not in value:
-            raise InputError(f"{where}: key {name!r} is missing")
-    prefix = f"{key}." if key else ""
-    return kind(**{name: _read(hint, value[name], prefix + name, file) for name, hint in hints.items()})
+            known = paths.SOURCES / f"{dataset.source}.yaml"
+            hint = f"; did you mean {known}?" if known.exists() else ""
+            raise InputError(f"{file}: datasets.{name}.source: there is no {dataset.source}{hint}")

@@ -6,6 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
+SOURCES = Path("data/sources")  # descriptions of data sets
+FIRST_SEEN = SOURCES / "first-seen.json"  # hashes of archives whose publisher gives none
+DOWNLOADS = Path("data/downloads")  # archives: outside DVC, since data sets share them; may be removed
+ACCEPTED = DOWNLOADS / "accepted.txt"  # pages of the licences that this user has agreed to
 LOGS = Path("logs")  # timings: outside DVC, since they differ from run to run
 METRICS = Path("metrics/report.json")
 TABLE = Path("metrics/report.md")

@@ -6,7 +6,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from leanet import paths
-from leanet.data.images import list_images
+from leanet.data import catalogue, layout
 from leanet.data.sampling import sample
 from leanet.errors import InputError
 from leanet.params import load
@@ -27,14 +27,23 @@ def apply(name: str) -> None:
     _edit(lambda tree: _merge(tree, _yaml().load(file)))
 
 
-def use(name: str, source: str, positives: int | None, negatives: int | None) -> None:
-    """Make the folder `source` the one data set of params.yaml, called `name`.
+def use(name: str, folder: str | None, positives: int | None, negatives: int | None) -> str:
+    """Make `folder`, or the published set `name`, the one data set of params.yaml, called `name`.
+
+    Of a published set as many images are sampled as in the paper, unless told otherwise. Returns the source.
 
     Raises:
-        InputError: the folder lacks a class or has fewer images than asked for; params.yaml stays.
+        InputError: the folder lacks a class or has fewer images than asked for, or no published set is called
+            so; params.yaml stays.
     """
-    # As stage split will; whatever is wrong with the folder or the numbers is said now.
-    sample(list_images(Path(source)), (negatives, positives), seed=0)
+    if folder is None:
+        entry = catalogue.entry(name)
+        source = (paths.SOURCES / f"{name}.yaml").as_posix()
+        positives, negatives = positives or entry.paper.positives, negatives or entry.paper.negatives
+    else:
+        # As stage split will; whatever is wrong with the folder or the numbers is said now.
+        source = folder
+        sample(layout.read(Path(folder)), (negatives, positives), seed=0)
 
     def replace(tree: CommentedMap) -> None:
         datasets = tree["datasets"]
@@ -45,6 +54,7 @@ def use(name: str, source: str, positives: int | None, negatives: int | None) ->
         datasets[name] = entry
 
     _edit(replace)
+    return source
 
 
 def _yaml() -> YAML:

@@ -6,9 +6,10 @@ import pytest
 from PIL import Image
 from skimage.color import rgb2lab
 
-from leanet.data import imageset, leaf
+from leanet.data import imageset, layout, leaf
 from leanet.data.decoding import decode
-from leanet.data.images import UNKNOWN, list_images
+from leanet.data.imageset import UNKNOWN
+from leanet.data.layout import Item
 from leanet.data.sampling import assign_folds, sample, thin
 from leanet.data.sources import fetch
 from leanet.errors import InputError
@@ -36,11 +37,13 @@ def test_leaves_come_from_their_seed_at_any_size():
 
 
 def make_set(root, positives=4, negatives=6):
-    """A folder of plain images, names with a space among them."""
+    """A folder of images of coarse noise, names with a space among them."""
+    rng = np.random.default_rng(0)
     for name, count in (("Positive", positives), ("Negative", negatives)):
         (root / name).mkdir(parents=True)
         for i in range(count):
-            Image.new("RGB", (40, 30), (i, 100, 0)).save(root / name / f"im {i}.png")
+            noise = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+            noise.resize((40, 30), Image.Resampling.BICUBIC).save(root / name / f"im {i}.png")
     return root
 
 
@@ -50,7 +53,7 @@ def test_a_folder_without_a_class_is_named(tmp_path, missing):
     for file in (root / missing).iterdir():
         file.unlink()
     with pytest.raises(InputError, match=f"{missing}: no image"):
-        list_images(root)
+        layout.read(root)
     (root / missing).rmdir()
     with pytest.raises(InputError, match=f"no folder {missing}/; expected Positive/"):
         fetch(root, tmp_path / "to")
@@ -80,27 +83,28 @@ def test_decoding_resizes_to_a_square(tmp_path):
 
 
 def test_sampling_takes_the_asked_number_the_same_each_time():
-    images = sorted([(f"Positive/{i}", 1) for i in range(20)] + [(f"Negative/{i}", 0) for i in range(30)])
+    images = [Item(f"Positive/{i:02}", 1) for i in range(20)] + [Item(f"Negative/{i:02}", 0) for i in range(30)]
+    images.sort(key=lambda item: item.path)
     taken = sample(images, (None, 5), seed=1)
-    assert [label for _, label in taken].count(1) == 5
-    assert [label for _, label in taken].count(0) == 30
-    assert taken == sorted(taken) == sample(images, (None, 5), seed=1)
+    assert [item.label for item in taken].count(1) == 5
+    assert [item.label for item in taken].count(0) == 30
+    assert taken == sorted(taken, key=lambda item: item.path) == sample(images, (None, 5), seed=1)
     assert taken != sample(images, (None, 5), seed=2)
     # The normals drawn do not depend on how many positives are.
-    normals = [image for image in sample(images, (8, 5), seed=1) if not image[1]]
-    assert normals == [image for image in sample(images, (8, 9), seed=1) if not image[1]]
+    normals = [image for image in sample(images, (8, 5), seed=1) if not image.label]
+    assert normals == [image for image in sample(images, (8, 9), seed=1) if not image.label]
     with pytest.raises(InputError, match="positives is 21, but the set has only 20"):
         sample(images, (None, 21), seed=1)
 
 
 def test_folds_are_stratified():
     labels = np.array([1] * 13 + [0] * 31)
-    folds = assign_folds(labels, 5, seed=1)
+    folds = assign_folds(labels, np.arange(44), 5, seed=1)
     for label in (0, 1):
         sizes = np.bincount(folds[labels == label], minlength=5)
         assert sizes.max() - sizes.min() <= 1
     with pytest.raises(InputError, match="split.folds is 14, but there are only 13 anomalous images"):
-        assign_folds(labels, 14, seed=1)
+        assign_folds(labels, np.arange(44), 14, seed=1)
 
 
 def test_split_leaves_nothing_half_written(tiny):
@@ -118,7 +122,7 @@ def test_manifest_says_what_the_array_holds(tiny):
     raw = make_set(tiny.root / "data/raw/leaf")
     split.main(load(), "leaf")
     data = imageset.load(tiny.root / "data/split/leaf", 32)
-    assert list(data.manifest) == ["path", "sha256", "label", "repeat1"]
+    assert list(data.manifest) == ["path", "sha256", "width", "height", "label", "group", "repeat1"]
     for i, image in data.manifest.iterrows():
         assert np.array_equal(data.images[i], decode(raw / image["path"], 32))
         assert image["sha256"] == imageset.sha256(raw / image["path"])

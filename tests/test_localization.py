@@ -5,7 +5,7 @@ import pytest
 import skimage
 from sklearn.metrics import roc_auc_score
 
-from leanet.data.images import UNKNOWN
+from leanet.data.imageset import UNKNOWN
 from leanet.localization import localization
 
 

@@ -9,7 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
+from leanet.data.arrayfile import ArrayFile
+from leanet.data.imageset import UNKNOWN
+from leanet.data.layout import Item
 from leanet.errors import InputError
+from leanet.progress import Progress
 
 MAX_PIXELS = 100_000_000  # of one image, 400 MB a copy; a larger one is refused by its header
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")  # told by content; no other decoder ever runs
@@ -59,6 +63,47 @@ def decode_mask(file: Path, side: int) -> np.ndarray:
     """
     grey = _read(file, "black").convert("L")
     return np.asarray(_resized(grey, side, Image.Resampling.NEAREST)) > 127
+
+
+def size(file: Path) -> tuple[int, int]:
+    """Width and height in pixels, as stored, of an image that `decode` reads."""
+    with Image.open(file, formats=FORMATS) as image:
+        return image.size
+
+
+def write_images(root: Path, items: list[Item], side: int, file: Path) -> tuple[list[Item], dict[str, str]]:
+    """Decode `items` under `root` to `file`, an array of uint8 (N, side, side, 3).
+
+    Returns the items that it holds, and by path why the others cannot be decoded.
+    """
+    reasons = {}
+    images = ArrayFile.create(file, np.uint8, (len(items), side, side, 3))
+    with Progress(len(items), f"decode {root.name}") as progress:
+        for i, item in enumerate(items):
+            try:
+                images[i] = decode(root / item.path, side)
+            except InputError as error:
+                reasons[item.path] = str(error)
+            progress.step()
+    if not reasons:
+        return items, {}
+    good, _ = write_images(root, [item for item in items if item.path not in reasons], side, file)
+    return good, reasons
+
+
+def write_masks(root: Path, items: list[Item], side: int, file: Path) -> None:
+    """Decode the masks of `items` to `file`, as leanet.data.imageset reads them; without masks, no file.
+
+    Raises:
+        InputError: a mask cannot be decoded.
+    """
+    if not any(item.mask for item in items):
+        return
+    masks = ArrayFile.create(file, np.uint8, (len(items), side, side))
+    for i, item in enumerate(items):
+        if item.label:
+            known = item.mask is not None
+            masks[i] = decode_mask(root / item.mask, side) if known else np.full((side, side), UNKNOWN)
 
 
 def _resized(image: Image.Image, side: int, how: Image.Resampling) -> Image.Image:

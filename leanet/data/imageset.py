@@ -11,15 +11,18 @@ import pandas as pd
 from leanet.data.arrayfile import ArrayFile
 from leanet.errors import InputError
 
+UNKNOWN = 255  # in a mask: an anomalous image without ground truth
+
 
 @dataclass(frozen=True)
 class ImageSet:
     """A sampled data set, cut into folds.
 
     images: uint8 (N, side, side, 3), sRGB, read from disk where rows are asked for.
-    manifest: N rows with path (in the raw set), sha256 (of the file), label (1 anomalous), and the fold that
-        the image is tested in, repeat1; in a second cross-validation, repeat2; and so on. Folds are counted
-        on: those of repeat 2 follow those of repeat 1.
+    manifest: N rows with path (in the raw set), sha256 (of the file), width and height (of the file,
+        in pixels), label (1 anomalous), group (images of one
+        number stay in one fold), and the fold that the image is tested in, repeat1; in a second
+        cross-validation, repeat2; and so on. Folds are counted on: those of repeat 2 follow those of repeat 1.
     """
 
     images: ArrayFile | np.ndarray
@@ -110,7 +113,10 @@ def load_maps(folder: Path, fold: int, images: ImageSet) -> ArrayFile:
 
 
 def load_masks(folder: Path) -> np.ndarray | None:
-    """Ground truth, uint8 (N, side, side), as decode_masks (leanet.data.images) gives it, or None."""
+    """Ground truth, uint8 (N, side, side): 1 where anomalous, UNKNOWN all over an anomalous image without a mask.
+
+    None if the set has no masks.
+    """
     file = folder / "masks.npy"
     return np.load(file, allow_pickle=False) if file.exists() else None
 

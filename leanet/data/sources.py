@@ -1,39 +1,53 @@
-"""Where a data set comes from: a folder of the user's own, or a description of one to draw.
-
-Both end as the same layout: `Positive/` (anomalous), `Negative/` (normal) and, where the set has
-ground truth, `Mask/` with one mask for each positive, of the same file stem.
+"""Where a data set comes from: a folder of the user's own, or a YAML file that describes a published one to
+download or a made-up one to draw.
 """
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
-import yaml
 from PIL import Image
 
-from leanet.data import leaf
-from leanet.data.images import CLASSES, MASKS, list_images
-from leanet.errors import InputError
+from leanet.data import catalogue, layout, leaf
+from leanet.data.layout import CLASSES, MASKS, TABLE
 from leanet.progress import Progress
+from leanet.schema import Count, Rule, Seed, parse, read
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Made-up leaves (leanet.data.leaf)."""
+
+    draw: Literal["leaf"]
+    positives: Count
+    negatives: Count
+    side: Annotated[int, Rule("a whole number of at least 16", lambda n: n >= 16)]  # pixels
+    seed: Seed
 
 
 def fetch(source: Path, to: Path) -> None:
-    """Bring the data set that `source` names into the empty folder `to`.
+    """Bring the data set that `source` names into the empty folder `to`, in a layout of leanet.data.layout.
 
     Raises:
-        InputError: the source is no such folder, or no such description.
+        InputError: the source is no such folder, no such description, or cannot be had.
     """
     if source.is_dir():
         _copy(source, to)
+        return
+    tree = parse(source)
+    if catalogue.describes_one(tree):
+        catalogue.fetch(source.stem, read(catalogue.Entry, tree, source), to)
     else:
-        _draw(source, to)
+        _draw(read(Drawing, tree, source), to)
 
 
 def _copy(source: Path, to: Path) -> None:
-    names = [name for name, _ in list_images(source)]
-    masks = source / MASKS
-    if masks.is_dir():
-        names += sorted(f.relative_to(source).as_posix() for f in masks.rglob("*") if f.is_file())
+    items = layout.read(source)
+    names = [item.path for item in items] + [item.mask for item in items if item.mask]
+    if (source / TABLE).is_file():
+        names.append(TABLE)
     with Progress(len(names), f"copy {source}") as progress:
         for name in names:
             (to / name).parent.mkdir(parents=True, exist_ok=True)
@@ -41,23 +55,15 @@ def _copy(source: Path, to: Path) -> None:
             progress.step()
 
 
-def _draw(source: Path, to: Path) -> None:
-    recipe = yaml.safe_load(source.read_text(encoding="utf-8"))
-    keys = {"draw", "positives", "negatives", "side", "seed"}
-    if not isinstance(recipe, dict) or recipe.keys() != keys or recipe["draw"] != "leaf":
-        raise InputError(f"{source}: expected the keys {', '.join(sorted(keys))}, with draw: leaf")
-    for key in keys - {"draw"}:
-        least = {"seed": 0, "side": 16}.get(key, 1)
-        if not isinstance(recipe[key], int) or recipe[key] < least:
-            raise InputError(f"{source}: {key} is {recipe[key]!r}, expected a whole number of at least {least}")
+def _draw(drawing: Drawing, to: Path) -> None:
     for folder in (*CLASSES, MASKS):
         (to / folder).mkdir()
-    counts = recipe["negatives"], recipe["positives"]
+    counts = drawing.negatives, drawing.positives
     with Progress(sum(counts), "draw leaves") as progress:
         for label, count in enumerate(counts):
             for i in range(count):
-                rng = np.random.default_rng([recipe["seed"], label, i])
-                drawn = leaf.draw(rng, recipe["side"], anomalous=bool(label))
+                rng = np.random.default_rng([drawing.seed, label, i])
+                drawn = leaf.draw(rng, drawing.side, anomalous=bool(label))
                 Image.fromarray(drawn.image).save(to / CLASSES[label] / f"{i:05d}.png")
                 if label:
                     Image.fromarray(drawn.lesions).save(to / MASKS / f"{i:05d}.png")

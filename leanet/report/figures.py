@@ -30,6 +30,7 @@ def pictures(dataset: str) -> dict[str, Path]:
     """The pictures of a data set by what they show."""
     found = {
         "Original, recoloured, anomaly map: test images of fold 1 (Figs. 3, 6)": paths.preview(dataset, "maps"),
+        "The set: samples, sizes, lightness and chroma, duplicates": paths.preview(dataset, "overview"),
         "Fancy PCA: training normals as the U-Net sees them": paths.preview(dataset, "augment"),
     }
     for file in sorted(paths.PICTURES.glob(f"{dataset}-*.png")):

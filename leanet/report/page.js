@@ -181,12 +181,13 @@ function showSet(set) {
   const curves = set.rows.filter((row) => row.loss.length).map((row) => ({ name: row.name, points: row.loss }));
   return el("section", { id: `set-${set.name}` },
     el("h2", {}, set.name), el("p", {}, set.counts, ". Click a row for its folds and its mistaken images."),
+    set.findings.length ? el("ul", { class: "findings" }, ...set.findings.map((line) => el("li", {}, line))) : null,
     ...set.tables.slice(0, 1).map((t) => table(t, open)),
     el("ul", {}, ...set.remarks.map((remark) => el("li", {}, remark))),
     ...set.tables.slice(1).map((t) => table(t, open)),
     set.sweep.length ? chart(set.sweep, "share of anomalous images in the set (Fig. 4)", "F1") : null,
     ...set.pictures.map((picture, i) => el("details", i ? {} : { open: "" }, el("summary", {}, picture.caption),
-      el("figure", {}, el("img", { src: picture.src, alt: picture.caption, loading: "lazy" })))),
+      el("figure", {}, el("img", { src: picture.src, alt: picture.caption })))),
     curves.length ? el("details", {}, el("summary", {}, "Training loss of every row"),
       chart(curves, "epoch", "training loss (Eq. 1), mean over cells")) : null);
 }

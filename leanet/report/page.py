@@ -48,6 +48,7 @@ def section(
     return {
         "name": results.dataset,
         "counts": f"{results.positives} anomalous, {results.negatives} normal images",
+        "findings": results.findings,
         "tables": [_table(table) for table in tables],
         "remarks": remarks,
         "rows": [_row(results, row, place) for row in results.scores],

@@ -17,14 +17,16 @@ class Results:
     """One data set's results; rows are those of params.yaml in its order, behind them the baselines.
 
     recipe: how all rows were trained; rows of two recipes never meet in one table.
-    predictions: each row's at the chosen points. points: each row's F1 by attention point. history: the loss of
-    each row by fold, point and epoch. sweep: F1 by row and share of the training positives, at one point; empty
-    where nothing was swept. localization: pixel AUROC and AUPRO of the maps.
+    findings: what stage split found in the images, in words. predictions: each row's at the chosen points.
+    points: each row's F1 by attention point. history: the loss of each row by fold, point and epoch. sweep: F1 by
+    row and share of the training positives, at one point; empty where nothing was swept. localization: pixel
+    AUROC and AUPRO of the maps.
     """
 
     dataset: str
     recipe: str
     manifest: pd.DataFrame
+    findings: list[str]
     folds: int  # of one cross-validation
     scores: dict[str, RowScores]
     predictions: dict[str, pd.DataFrame]
@@ -74,6 +76,7 @@ def load(params: Params, dataset: str) -> Results:
         dataset=dataset,
         recipe=params.recipe,
         manifest=pd.read_csv(paths.split(dataset) / "manifest.csv"),
+        findings=json.loads((paths.split(dataset) / "findings.json").read_text(encoding="utf-8"))["remarks"],
         folds=k,
         scores=scores,
         predictions={row: at_points(predictions[row], scores[row].points) for row in names},

@@ -285,4 +285,5 @@ def markdown(results: Results, made: list[Table], said: list[str]) -> str:
     """One data set's tables, and what to make of the first."""
     first, *others = (f"### {table.title}\n\n{table.note}\n\n{table.markdown}\n" for table in made)
     heading = f"## {results.dataset} ({results.positives} anomalous, {results.negatives} normal images)\n"
-    return "\n".join([heading, first, *(f"- {line}" for line in said), "", *others])
+    found = [*(f"- {line}" for line in results.findings), ""] if results.findings else []
+    return "\n".join([heading, *found, first, *(f"- {line}" for line in said), "", *others])
