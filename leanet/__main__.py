@@ -163,7 +163,7 @@ def main() -> None:
     sub = command(datasets, "list the published data sets, and what of them is on disk")
     sub.add_argument("--json", action="store_true", help="everything that is known of them, as a list of objects")
     sub.add_argument("--accept", metavar="SET", help="agree to the licence of a set, so that it can be downloaded")
-    sub = command(use, "make a published set, or a folder of your own, the data set of params.yaml, in place of what is there")
+    sub = command(use, "make a published set, or a folder of your own, the one data set of params.yaml")
     sub.add_argument("name", help="of a published set, or what to call your own: letters, digits and _")
     sub.add_argument(
         "folder",
