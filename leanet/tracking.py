@@ -61,7 +61,8 @@ def records(params: Params) -> Iterator[Record]:
     for dataset in params.datasets:
         one = (dataset,)
         yield Record("download", one, ("datasets",), (paths.raw(dataset),))
-        yield Record("split", one, ("datasets", "split"), (paths.split(dataset),))
+        overview = (paths.preview(dataset, "overview"),)
+        yield Record("split", one, ("datasets", "split"), (paths.split(dataset),), overview)
         drawn = (paths.basis(dataset), paths.preview(dataset, "augment"))
         yield Record("augment", one, ("augment",), files=drawn)
         yield Record("train_unet", one, ("augment", "precision", "recipe", "train_unet"), (paths.unet(dataset),))

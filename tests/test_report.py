@@ -52,6 +52,7 @@ def results(dataset="potato", named=("resnet18", "resnet18-direct", "lab-histogr
         dataset=dataset,
         recipe="fast",
         manifest=manifest,
+        findings=["Pairs of exact duplicates: 1: a.png and b.png."],
         folds=3,
         scores=scores,
         predictions=predictions,
@@ -117,6 +118,7 @@ def test_undefined_figures_are_said_everywhere():
     text = markdown(ours, tables(ours), remarks(ours))
     assert "undefined (fold 1: the set has no masks)" in text
     assert "nan" not in text.lower()
+    assert "- Pairs of exact duplicates: 1: a.png and b.png." in text
     assert metrics(ours)["anomaly_map"]["aupro"] == "undefined (fold 1: the set has no masks)"
     localization = next(table for table in tables(ours) if table.name == "localization")
     assert "the set has no masks" in localization.frame.to_csv()
@@ -224,7 +226,7 @@ def test_pictures_and_curves_are_on_the_page(opened):
     for summary in opened.locator("details:not([open]) > summary").all()[::-1]:
         summary.click()
     pictures = opened.locator("details img")
-    assert pictures.count() == 2 + 2  # maps and augmentation; the attending row at two points
+    assert pictures.count() == 3 + 2  # maps, the set, augmentation; the attending row at two points
     for i in range(pictures.count()):
         pictures.nth(i).scroll_into_view_if_needed()
         opened.wait_for_function("image => image.naturalWidth > 100", arg=pictures.nth(i).element_handle())

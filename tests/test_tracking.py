@@ -49,6 +49,7 @@ def test_files_are_replayed_into_runs_once(tracked):
     assert [point.step for point in client.get_metric_history(cell.info.run_id, "loss")] == [1, 2]
     pictures = [file.path for file in client.list_artifacts(runs["anomaly_maps@leaf"].info.run_id)]
     assert pictures == ["maps.png"]
+    assert "overview.png" in [file.path for file in client.list_artifacts(runs["split@leaf"].info.run_id)]
 
 
 def test_a_new_result_is_a_new_run(tracked):
