@@ -44,11 +44,12 @@ def draw(images: ArrayFile | np.ndarray, manifest: pd.DataFrame, found: Duplicat
         scatter.scatter(lightness[members], chroma[members], s=8, alpha=0.5, color=color, label=name)
         for axis, values in zip(histograms, (lightness, chroma), strict=True):
             axis.hist(values[members], bins=20, density=True, histtype="step", color=color)
-    for axis, words in zip(
-        (scatter, *histograms), ("lightness, chroma", "lightness L*", "chroma C*"), strict=True
-    ):
-        axis.set_title(f"an image's mean {words}", fontsize=9)
+    scatter.set(xlabel="lightness L*", ylabel="chroma C*")
+    for axis, name in zip(histograms, ("lightness L*", "chroma C*"), strict=True):
+        axis.set(xlabel=name, ylabel="density")
+    for axis in (scatter, *histograms):
         axis.tick_params(labelsize=7)
+    spreads.suptitle("the mean of each image", fontsize=9)
     scatter.legend(fontsize=8)
     figure.savefig(file)
 
