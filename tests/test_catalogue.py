@@ -198,6 +198,26 @@ def test_the_hash_of_an_archive_without_one_is_held_to(publish, tiny):
         download.main(load(), "cloud")
 
 
+def test_what_is_no_archive_is_never_held_to(publish, tiny):
+    publish("cloud", answer=lambda body: b"PK, but no archive")
+    agree("cloud")
+    with pytest.raises(InputError, match=r"cloud.zip: expected a zip, tar or rar archive"):
+        download.main(load(), "cloud")
+    assert not paths.FIRST_SEEN.exists()
+
+
+def test_a_wrong_file_that_is_there_is_named_before_anything_is_asked_for(publish, tiny):
+    def add_another(tree):
+        tree["archives"].append(dict(tree["archives"][0], file="other.zip"))
+
+    _, server = publish("grape", add_another)
+    paths.DOWNLOADS.mkdir()
+    (paths.DOWNLOADS / "plantvillage.zip").write_bytes(b"by hand")
+    with pytest.raises(InputError, match=r"plantvillage.zip: has 7 bytes, expected \d+; remove it to download it"):
+        download.main(load(), "grape")
+    assert not server.asked["/archive"]
+
+
 def test_the_other_archive_is_tried_and_all_reasons_are_told(publish, tiny):
     def add_another(tree):
         gone = dict(tree["archives"][0], file="gone.zip", addresses=[tree["archives"][0]["addresses"][0]], size=3)

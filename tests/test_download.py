@@ -17,7 +17,7 @@ from loopback import Answer, Loopback
 
 from leanet.data import download as module
 from leanet.data import web
-from leanet.data.download import Remote, download
+from leanet.data.download import Remote, download, record
 from leanet.data.figshare import listed
 from leanet.errors import InputError
 
@@ -110,7 +110,7 @@ def test_what_may_pass_is_tried_again_at_the_same_address(get, fault, capsys):
         assert len(server.asked["/a"]) == len(PASSING[fault]) + 1
         assert not server.asked["/b"]
         assert server.served["/a"] < 1.1 * len(BODY)
-        assert capsys.readouterr().err.count(f"{server.address('/a')}: ") == len(PASSING[fault])
+        assert capsys.readouterr().err.count("; trying again in") == len(PASSING[fault])
 
 
 @pytest.mark.parametrize("fault", ["500 twice", "no headers", "a byte now and then"])
@@ -250,7 +250,7 @@ def test_when_all_addresses_fail_each_is_named_with_what_to_do_by_hand(get):
     file = get.folder / "set.zip"
     assert str(error.value) == (
         f"{file}: {dead.addresses[0]}: answered 404; {dead.addresses[1]}: answered 500, after 2 retries; "
-        f"{dead.addresses[2]}: no whole answer (ConnectionError), after 2 retries; "
+        f"{dead.addresses[2]}: cannot be reached, after 2 retries; "
         f"download it by hand from https://example.org/set and put it at {file}"
     )
     assert not file.exists()
@@ -285,6 +285,8 @@ def test_without_a_published_hash_the_first_seen_is_held_to(get):
     get.seen.write_text('{"z.zip": {"sha256": "0", "size": 1}, "b.zip": {"sha256": "0", "size": 1}}')
     with Loopback({"/a": BODY, "/b": OTHER}) as server:
         get(server, "/a", remote=UNKNOWN)
+        record(UNKNOWN, get.folder, get.seen)
+        record(KNOWN, get.folder, get.seen)
         recorded = json.loads(get.seen.read_text())
         assert recorded["set.zip"] == {"sha256": KNOWN.sha256, "size": len(BODY)}
         assert list(recorded) == ["b.zip", "set.zip", "z.zip"]
@@ -298,6 +300,7 @@ def test_without_a_published_hash_the_first_seen_is_held_to(get):
         file.write_bytes(OTHER)
         with pytest.raises(InputError, match=f"first seen, kept in {get.seen}; remove it to"):
             download(UNKNOWN, get.folder, get.seen)
+        record(UNKNOWN, get.folder, get.seen)  # the first stays
         assert json.loads(get.seen.read_text()) == recorded
     get.seen.write_text('{"set.zip": 5}')
     with pytest.raises(InputError, match="seen.json: expected JSON as"):
@@ -367,3 +370,13 @@ def test_figshare_says_where_a_file_is_and_what_to_expect():
             listed(server.address("/none"), "dr2")
         with pytest.raises(InputError, match="/gone: answered 404; expected a figshare article"):
             listed(server.address("/gone"), "dr2")
+
+
+def test_where_nobody_answers_there_is_little_waiting(get, monkeypatch, capsys):
+    monkeypatch.setattr(web, "PAUSES", (0.01,) * 9)
+    with Loopback({"/a": BODY}) as server:
+        pass
+    with Loopback({"/b": BODY}) as mirror:
+        closed = server.address("/a")
+        download(replace(KNOWN, addresses=(closed, mirror.address("/b"))), get.folder, get.seen)
+    assert capsys.readouterr().err.count("127.0.0.1: cannot be reached; trying again") == 2

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from leanet import paths
 from leanet.data import archives, figshare
-from leanet.data.download import Remote, download
+from leanet.data.download import Remote, download, record
 from leanet.data.layout import CLASSES, MASKS, is_image
 from leanet.errors import InputError
 from leanet.schema import Count, parse, read
@@ -111,9 +111,11 @@ def fetch(name: str, entry: Entry, to: Path) -> None:
     """
     if not is_accepted(entry):
         _ask(name, entry)
-    archive = _download(entry)
+    remote = _download(entry)
+    archive = paths.DOWNLOADS / remote.file
     archives.unpack(archive, to, lambda member: _place(entry, member))
     _check(name, entry, archive, to)
+    record(remote, paths.DOWNLOADS, paths.FIRST_SEEN)
 
 
 def _ask(name: str, entry: Entry) -> None:
@@ -126,11 +128,15 @@ def _ask(name: str, entry: Entry) -> None:
     accept(entry)
 
 
-def _download(entry: Entry) -> Path:
+def _download(entry: Entry) -> Remote:
+    """The archive that is there, right or the user's to mend, or else the first that can be had."""
+    there = [archive for archive in entry.archives if (paths.DOWNLOADS / archive.file).exists()]
     reasons = []
-    for archive in sorted(entry.archives, key=lambda archive: not (paths.DOWNLOADS / archive.file).exists()):
+    for archive in there or entry.archives:
         try:
-            return download(_remote(archive), paths.DOWNLOADS, paths.FIRST_SEEN)
+            remote = _remote(archive)
+            download(remote, paths.DOWNLOADS, paths.FIRST_SEEN)
+            return remote
         except InputError as reason:
             reasons.append(str(reason))
     raise InputError("; or ".join(reasons))

@@ -34,34 +34,52 @@ class Remote:
     sha256: str | None
     md5: str | None
 
+    @property
+    def is_published(self) -> bool:
+        """Whether its publisher gives a hash."""
+        return bool(self.sha256 or self.md5)
+
 
 def download(remote: Remote, folder: Path, seen: Path) -> Path:
     """`remote` in `folder`, verified; nothing is asked for when it lies there already.
 
     What came in part lies beside it as `<file>.part` and is continued, by a later run too. A file without a
-    published hash is held to the SHA-256 first seen, kept in the JSON file `seen`:
-    {"file name": {"sha256": …, "size": bytes}}.
+    published hash is held to the one in the JSON file `seen`, if it was ever recorded there (`record`).
 
     Raises:
         InputError: the file there is another one, no address gives the right one, or it cannot be written.
     """
     file = folder / remote.file
-    held, unknown = "", not (remote.sha256 or remote.md5)
+    held = ""
     try:
-        if unknown and (first := _read_seen(seen).get(remote.file)):
+        if not remote.is_published and (first := _read_seen(seen).get(remote.file)):
             remote = replace(remote, size=first["size"], sha256=first["sha256"])
-            held, unknown = f"; its size and sha256 are those first seen, kept in {seen}", False
+            held = f"; its size and sha256 are those first seen, kept in {seen}"
         if not _is_there(file, remote, held):
             folder.mkdir(parents=True, exist_ok=True)
             with _alone(file):
                 if not _is_there(file, remote, held):  # another process may have brought it meanwhile
                     _bring(remote, file, held)
-        if unknown:
-            _record(file, seen)
     except OSError as error:
         where, why = error.filename or file, error.strerror or error
         raise InputError(f"{where}: {why}; mend this and run again: what has come so far is kept") from None
     return file
+
+
+def record(remote: Remote, folder: Path, seen: Path) -> None:
+    """Keep what `remote` in `folder` is held to from now on, if its publisher gives no hash.
+
+    To be called when the file has proved to be what it should. `seen` is JSON:
+    {"file name": {"sha256": …, "size": bytes}}.
+    """
+    file = folder / remote.file
+    if remote.is_published or remote.file in _read_seen(seen):
+        return
+    with FileLock(file.with_name(f"{seen.name}.lock")):
+        known = _read_seen(seen) | {file.name: {"sha256": _digest(file, "sha256"), "size": file.stat().st_size}}
+        new = seen.with_name(f"{seen.name}.new")
+        new.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        os.replace(new, seen)
 
 
 class _Part:
@@ -127,7 +145,7 @@ def _complete(part: _Part, remote: Remote, address: str) -> None:
 
 def _receive(part: _Part, remote: Remote, address: str) -> bool:
     """Take one answer to its end; whether it continued what was there."""
-    verifiable = bool(remote.sha256 or remote.md5)
+    verifiable = remote.is_published
     if verifiable and part.size() == remote.size:  # a run ended between its last byte and the check
         return True
     with ask(address, **part.range(address, verifiable)) as response:
@@ -231,12 +249,3 @@ def _read_seen(seen: Path) -> dict[str, dict]:
         return {}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f'{seen}: expected JSON as {{"file name": {{"sha256": "…", "size": …}}}}') from None
-
-
-def _record(file: Path, seen: Path) -> None:
-    """Keep the SHA-256 of `file` as what it is held to from now on."""
-    with FileLock(file.with_name(f"{seen.name}.lock")):
-        known = _read_seen(seen) | {file.name: {"sha256": _digest(file, "sha256"), "size": file.stat().st_size}}
-        new = seen.with_name(f"{seen.name}.new")
-        new.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(new, seen)

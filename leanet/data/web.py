@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -14,11 +15,11 @@ import urllib3
 HEADERS = {"User-Agent": "Mozilla/5.0 (compatible; leanet)", "Accept-Encoding": "identity"}
 TIMEOUTS = (15, 60)  # seconds to connect, and without any byte
 PAUSES = (2, 8, 30, 60)  # seconds before each retry at the same address
+UNREACHED = 2  # retries where nobody answers at all: most likely there is no network
 LONGEST_WAIT = 300  # seconds, whatever Retry-After asks for
 GAIN = 2**20  # bytes by which the part must grow for a failed try not to count
 
 _LOST = (
-    requests.ConnectionError,
     requests.Timeout,
     requests.exceptions.ChunkedEncodingError,
     urllib3.exceptions.HTTPError,
@@ -31,11 +32,11 @@ class RefusedError(Exception):
 
 
 class PassingError(Exception):
-    """The same address may do better after `wait` seconds."""
+    """The same address may do better after `wait` seconds; it is worth so many `retries`."""
 
-    def __init__(self, reason: str, wait: float = 0):
+    def __init__(self, reason: str, wait: float = 0, retries: int | None = None):
         super().__init__(reason)
-        self.wait = wait
+        self.wait, self.retries = wait, len(PAUSES) if retries is None else retries
 
 
 @contextmanager
@@ -56,6 +57,10 @@ def ask(address: str, **headers: str) -> Iterator[requests.Response]:
             if response.headers.get("Content-Type", "").lower().startswith("text/html"):
                 raise RefusedError("answered with an HTML page")
             yield response
+    except requests.ConnectionError as error:
+        if isinstance(getattr(error.args[0], "reason", None), urllib3.exceptions.NewConnectionError):
+            raise PassingError("cannot be reached", retries=UNREACHED) from None
+        raise PassingError(f"no whole answer ({type(error).__name__})") from None
     except _LOST as error:
         raise PassingError(f"no whole answer ({type(error).__name__})") from None
     except requests.RequestException as error:
@@ -87,9 +92,9 @@ def patiently(address: str, attempt: Callable[[], T], reached: Callable[[], int]
         except PassingError as fault:
             if reached() >= best + GAIN:
                 failures, best = 0, reached()
-            if failures == len(PAUSES):
+            if failures >= fault.retries:
                 raise RefusedError(f"{fault}, after {failures} retries") from None
             pause = max(PAUSES[failures], fault.wait)
             failures += 1
-            print(f"{address}: {fault}; trying again in {pause:.0f} s", file=sys.stderr)
+            print(f"{urlsplit(address).hostname}: {fault}; trying again in {pause:.0f} s", file=sys.stderr)
             time.sleep(pause)
