@@ -53,6 +53,11 @@ def preview(dataset: str, stage: str) -> Path:
     return PREVIEWS / dataset / f"{stage}.png"
 
 
+def findings(dataset: str) -> Path:
+    """What stage split found in the images; beside the pictures, since its words retrain no network either."""
+    return PREVIEWS / dataset / "findings.json"
+
+
 def cv(dataset: str, row: str) -> Path:
     """`predictions.csv` of the cross-validated `row` or baseline, its history and a few examples for pictures."""
     return CV / dataset / row

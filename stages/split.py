@@ -15,6 +15,7 @@ from leanet import overview, paths, stage
 from leanet.data import duplicates, layout
 from leanet.data.arrayfile import ArrayFile
 from leanet.data.decoding import size, write_images, write_masks
+from leanet.data.findings import describe
 from leanet.data.imageset import sha256
 from leanet.data.layout import Item, named
 from leanet.data.sampling import assign_folds, sample
@@ -27,24 +28,24 @@ def main(params: Params, dataset: str) -> None:
     raw = paths.raw(dataset)
     try:
         asked = sample(layout.read(raw), (wanted.negatives, wanted.positives), settings.seed)
-        with paths.whole(paths.split(dataset)) as folder:
-            items, reasons = write_images(raw, asked, settings.image_size, folder / "images.npy")
-            if reasons and settings.undecodable == "stop":
-                raise InputError(
-                    f"{len(reasons)} of {len(asked)} images cannot be decoded: {named(list(reasons.values()))}; "
-                    "mend or remove them, or set split.undecodable: leave-out"
-                )
-            write_masks(raw, items, settings.image_size, folder / "masks.npy")
-            images = ArrayFile(folder / "images.npy")
-            found = duplicates.find(images)
-            duplicates.refuse_both_classes(items, found.exact)
-            groups = duplicates.groups(items, found.exact + found.near)
-            manifest = write_manifest(raw, items, groups, settings, folder)
-            findings = duplicates.describe(items, found, groups, reasons, settings.groups)
-            (folder / "findings.json").write_text(json.dumps(findings, indent=1) + "\n")
-            overview.draw(images, manifest, found, paths.preview(dataset, "overview"))
     except InputError as error:
         raise InputError(f"params.yaml: datasets.{dataset}: {error}") from None
+    with paths.whole(paths.split(dataset)) as folder:
+        items, unread = write_images(raw, asked, settings.image_size, folder / "images.npy")
+        unread |= write_masks(raw, items, settings.image_size, folder / "masks.npy")
+        if unread and settings.undecodable == "stop":
+            raise InputError(
+                f"{len(unread)} files cannot be used: {named(list(unread.values()))}; mend or remove them in "
+                f"{wanted.source}, or set split.undecodable: leave-out in params.yaml"
+            )
+        images = ArrayFile(folder / "images.npy")
+        found = duplicates.find(images)
+        duplicates.refuse_both_classes(items, found.exact)
+        groups = duplicates.groups(items, found.exact + found.near)
+        manifest = write_manifest(raw, items, groups, settings, folder)
+    findings = describe(items, found, groups, unread, settings.groups)
+    overview.draw(images, manifest, found, paths.preview(dataset, "overview"))
+    paths.findings(dataset).write_text(json.dumps(findings, indent=1) + "\n")
     for line in findings["remarks"]:
         print(f"{dataset}: {line}", file=sys.stderr)
 

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 from skimage.color import rgb2lab
 
+from leanet import paths
 from leanet.data import imageset, layout, leaf
 from leanet.data.decoding import decode
 from leanet.data.imageset import UNKNOWN
@@ -184,6 +185,27 @@ def test_masks_are_those_of_the_same_stem(tiny):
             assert (masks[i] == UNKNOWN).all()
         else:
             assert np.array_equal(masks[i], truth[::2, ::2] // 255)
+
+
+@pytest.mark.parametrize("fault", ["damaged", "empty"])
+def test_a_mask_that_cannot_be_used_stops_or_counts_as_none(tiny, fault):
+    raw = make_set(tiny.root / "data/raw/leaf")
+    (raw / "Mask").mkdir()
+    for i in range(4):
+        truth = np.zeros((30, 40), np.uint8)
+        truth[10:20, 10:20] = 1  # as some tools write masks
+        Image.fromarray(truth * (i > 0 or fault == "damaged")).save(raw / "Mask" / f"im {i}.png")
+    if fault == "damaged":
+        (raw / "Mask/im 0.png").write_text("no image")
+    with pytest.raises(InputError, match=r"1 files cannot be used: .*Mask/im 0.png: .*leave-out in params.yaml"):
+        split.main(load(), "leaf")
+    tiny.edit("split.undecodable", "leave-out")
+    split.main(load(), "leaf")
+    masks = imageset.load_masks(tiny.root / "data/split/leaf")
+    names = list(imageset.load(tiny.root / "data/split/leaf", 32).manifest["path"])
+    assert (masks[names.index("Positive/im 0.png")] == UNKNOWN).all()
+    assert 0 < masks[names.index("Positive/im 1.png")].sum() < 32 * 32 / 4
+    assert "Masks: for 3 of 4 anomalous images." in paths.findings("leaf").read_text()
 
 
 def test_an_array_of_another_size_is_named(tiny):

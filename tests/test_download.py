@@ -293,12 +293,13 @@ def test_without_a_published_hash_the_first_seen_is_held_to(get):
         file = get.folder / "set.zip"
         file.unlink()
         with pytest.raises(
-            InputError, match=f"expected {KNOWN.sha256}; its size and .* first seen, kept in {get.seen}"
+            InputError,
+            match=f"expected {KNOWN.sha256}; .* first seen: trust the new file by .*{get.seen}",
         ):
             get(server, "/b", remote=UNKNOWN)
         get(server, "/b", "/a", remote=UNKNOWN)
         file.write_bytes(OTHER)
-        with pytest.raises(InputError, match=f"first seen, kept in {get.seen}; remove it to"):
+        with pytest.raises(InputError, match=f"first seen: .* {get.seen}; remove it to"):
             download(UNKNOWN, get.folder, get.seen)
         record(UNKNOWN, get.folder, get.seen)  # the first stays
         assert json.loads(get.seen.read_text()) == recorded

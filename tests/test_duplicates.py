@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
+from leanet import paths
 from leanet.data import duplicates
 from leanet.data.layout import Item
 from leanet.data.leaf import draw
@@ -143,14 +144,14 @@ def test_planted_duplicates_are_found_named_and_kept_together(tiny):
     tiny.edit("split.image_size", 64)
     split.main(load(), "leaf")
     folder = tiny.root / "data/split/leaf"
-    findings = json.loads((folder / "findings.json").read_text())
+    findings = json.loads((paths.findings("leaf")).read_text())
     assert findings["exact"] == [["Negative/copy of n2.bmp", "Negative/n2.png"]]
     assert findings["near"] == [
         ["Negative/n5 again.png", "Negative/n5.png"],
         ["Negative/n7.png", "Positive/n7 once more.png"],
     ]
     assert findings["groups"] == 3
-    assert any("of both classes: 1 pairs" in remark for remark in findings["remarks"])
+    assert any("of which one is normal, 1:" in remark for remark in findings["remarks"])
     manifest = pd.read_csv(folder / "manifest.csv").set_index("path")
     for one, other in findings["exact"] + findings["near"]:
         assert manifest.loc[one, "group"] == manifest.loc[other, "group"]
@@ -178,7 +179,7 @@ def test_plain_folds_are_a_parameter_and_the_report_says_what_they_ignore(tiny):
     manifest = pd.read_csv(tiny.root / "data/split/leaf/manifest.csv")
     labels = manifest["label"].to_numpy()
     assert list(manifest["repeat1"]) == list(assign_folds(labels, np.arange(len(labels)), 2, seed=1))
-    remarks = json.loads((tiny.root / "data/split/leaf/findings.json").read_text())["remarks"]
+    remarks = json.loads(paths.findings("leaf").read_text())["remarks"]
     assert any("split.groups: apart" in remark for remark in remarks)
 
 
@@ -199,7 +200,7 @@ def test_files_that_are_no_image_are_all_named_at_once_or_left_out(tiny):
     root = plant(tiny.root / "data/raw/leaf", planted())
     for name in ("Negative/n0.png", "Positive/p1.png", "Negative/n8.png"):
         (root / name).write_text("no image")
-    with pytest.raises(InputError, match=r"3 of 18 images .*n0.png.*n8.png.*p1.png.*split.undecodable: leave-out"):
+    with pytest.raises(InputError, match=r"3 files cannot be used: .*n0.png.*n8.png.*p1.png.*: leave-out"):
         split.main(load(), "leaf")
     tiny.edit("split.undecodable", "leave-out")
     split.main(load(), "leaf")
@@ -207,6 +208,6 @@ def test_files_that_are_no_image_are_all_named_at_once_or_left_out(tiny):
     manifest = pd.read_csv(folder / "manifest.csv")
     assert len(manifest) == 15
     assert np.load(folder / "images.npy").shape == (15, 32, 32, 3)
-    findings = json.loads((folder / "findings.json").read_text())
+    findings = json.loads((paths.findings("leaf")).read_text())
     assert sorted(findings["left_out"]) == ["Negative/n0.png", "Negative/n8.png", "Positive/p1.png"]
-    assert "3 images were left out" in findings["remarks"][0]
+    assert findings["remarks"][0].startswith("Left out, since they cannot be used: ")

@@ -105,6 +105,19 @@ def test_a_table_that_does_not_fit_is_one_line(tmp_path, table, said):
     assert "\n" not in str(error.value)
 
 
+def test_a_table_may_come_from_a_spreadsheet(tmp_path):
+    root = touch(tmp_path / "set", "a, b.png", "c.png")
+    (root / "images.csv").write_text("path;label\na, b.png;1\nc.png;0\n", encoding="utf-8-sig")
+    assert layout.read(root) == [Item("a, b.png", 1), Item("c.png", 0)]
+
+
+def test_what_is_left_aside_is_named(tmp_path, capsys):
+    root = touch(tmp_path / "set", "Positive/1.png", "Negative/2.png", "Positive/3", "notes.txt")
+    (tmp_path / "to").mkdir()
+    fetch(root, tmp_path / "to")
+    assert "left aside, as no image of the set: Positive/3; notes.txt" in capsys.readouterr().err
+
+
 def test_many_mistakes_are_counted_not_listed(tmp_path):
     (tmp_path / "images.csv").write_text("path,label\n" + "".join(f"{i}.png,1\n" for i in range(40)))
     with pytest.raises(InputError, match=r"line 2: .*line 6: .*; and 35 more"):

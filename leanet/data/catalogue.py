@@ -113,8 +113,11 @@ def fetch(name: str, entry: Entry, to: Path) -> None:
         _ask(name, entry)
     remote = _download(entry)
     archive = paths.DOWNLOADS / remote.file
-    archives.unpack(archive, to, lambda member: _place(entry, member))
-    _check(name, entry, archive, to)
+    try:
+        archives.unpack(archive, to, lambda member: _place(entry, member))
+        _check(name, entry, archive, to)
+    except InputError as error:
+        raise InputError(f"{error}; to download it again, remove {archive}") from None
     record(remote, paths.DOWNLOADS, paths.FIRST_SEEN)
 
 
@@ -186,5 +189,6 @@ def _check(name: str, entry: Entry, archive: Path, to: Path) -> None:
         return
     said = f"{archive}: {'; '.join(wrong)} (by {paths.SOURCES / name}.yaml)"
     if "counts" not in (entry.unverified or []):
-        raise InputError(f"{said}; if the publisher has changed the set, change the counts there")
+        changed = "if the publisher has changed the set, change the counts there"
+        raise InputError(f"{said}; {changed if any(to.iterdir()) else 'is it the archive of another set?'}")
     print(f"warning: {said}, which no reliable source says", file=sys.stderr)

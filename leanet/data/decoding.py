@@ -56,13 +56,14 @@ def decode(file: Path, side: int) -> np.ndarray:
 def decode_mask(file: Path, side: int) -> np.ndarray:
     """The mask in `file` as bool (side, side), True where anomalous: where its grey is above half the range.
 
-    It is read as an image is, but what is transparent is not marked, and resizing takes the nearest pixel.
+    A mask of nothing but 0 and 1 is read as one of 0 and 255. It is read as an image is, but what is transparent
+    is not marked, and resizing takes the nearest pixel.
 
     Raises:
         InputError: as `decode`.
     """
     grey = _read(file, "black").convert("L")
-    return np.asarray(_resized(grey, side, Image.Resampling.NEAREST)) > 127
+    return np.asarray(_resized(grey, side, Image.Resampling.NEAREST)) > (127 if grey.getextrema()[1] > 1 else 0)
 
 
 def size(file: Path) -> tuple[int, int]:
@@ -91,19 +92,30 @@ def write_images(root: Path, items: list[Item], side: int, file: Path) -> tuple[
     return good, reasons
 
 
-def write_masks(root: Path, items: list[Item], side: int, file: Path) -> None:
+def write_masks(root: Path, items: list[Item], side: int, file: Path) -> dict[str, str]:
     """Decode the masks of `items` to `file`, as leanet.data.imageset reads them; without masks, no file.
 
-    Raises:
-        InputError: a mask cannot be decoded.
+    Returns by path why masks cannot be used; where they lie is then as unknown as where there is none.
     """
+    reasons = {}
     if not any(item.mask for item in items):
-        return
+        return reasons
     masks = ArrayFile.create(file, np.uint8, (len(items), side, side))
     for i, item in enumerate(items):
-        if item.label:
-            known = item.mask is not None
-            masks[i] = decode_mask(root / item.mask, side) if known else np.full((side, side), UNKNOWN)
+        if not item.label:
+            continue
+        masks[i] = np.full((side, side), UNKNOWN)
+        if item.mask is not None:
+            try:
+                mask = decode_mask(root / item.mask, side)
+            except InputError as error:
+                reasons[item.mask] = str(error)
+                continue
+            if mask.any():
+                masks[i] = mask
+            else:
+                reasons[item.mask] = f"{root / item.mask}: marks nothing in an anomalous image"
+    return reasons
 
 
 def _resized(image: Image.Image, side: int, how: Image.Resampling) -> Image.Image:

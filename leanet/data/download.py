@@ -54,7 +54,7 @@ def download(remote: Remote, folder: Path, seen: Path) -> Path:
     try:
         if not remote.is_published and (first := _read_seen(seen).get(remote.file)):
             remote = replace(remote, size=first["size"], sha256=first["sha256"])
-            held = f"; its size and sha256 are those first seen, kept in {seen}"
+            held = f"; these are those first seen: trust the new file by removing their entry in {seen}"
         if not _is_there(file, remote, held):
             folder.mkdir(parents=True, exist_ok=True)
             with _alone(file):

@@ -55,34 +55,6 @@ def groups(items: list[Item], pairs: list[tuple[int, int]]) -> np.ndarray:
     return connected_components(coo_matrix((np.ones(len(i)), (i, j)), (len(items), len(items))), directed=False)[1]
 
 
-def describe(
-    items: list[Item], found: Duplicates, groups: np.ndarray, reasons: dict[str, str], kept: str
-) -> dict[str, object]:
-    """What the split found in the set, for the report: names, counts, and remarks in words.
-
-    reasons: why images were left out, by path. kept: `split.groups`.
-    """
-    exact, near = ([[items[i].path, items[j].path] for i, j in pairs] for pairs in (found.exact, found.near))
-    across = sum(items[i].label != items[j].label for i, j in found.near)
-    sizes = np.bincount(groups)
-    sizes = sizes[sizes > 1]
-    remarks = []
-    if reasons:
-        remarks.append(f"{len(reasons)} images were left out: {named(list(reasons.values()))}.")
-    for kind, pairs in (("exact", exact), ("near", near)):
-        if pairs:
-            remarks.append(f"Pairs of {kind} duplicates: {len(pairs)}: {named([' and '.join(p) for p in pairs])}.")
-    if across:
-        remarks.append(f"Near duplicates of both classes: {across} pairs; look whether they are labelled right.")
-    if len(sizes):
-        told = {
-            "together": "each group is tested in one fold",
-            "apart": "split.groups: apart lets folds share them, and scores may flatter",
-        }
-        remarks.append(f"{sizes.sum()} images belong to {len(sizes)} groups of the same thing; {told[kept]}.")
-    return {"exact": exact, "near": near, "groups": len(sizes), "left_out": reasons, "remarks": remarks}
-
-
 def _hash(image: np.ndarray) -> np.ndarray:
     """The perceptual hash: signs of the lowest frequencies (discrete cosine transform) of the grey image."""
     return imagehash.phash(Image.fromarray(image), hash_size=HASH_SIDE).hash.ravel()

@@ -40,7 +40,8 @@ def read(root: Path) -> list[Item]:
         InputError: the folder has none of the layouts, a class has no image, or images.csv does not fit.
     """
     if not root.is_dir():
-        raise InputError(f"{root}: there is no such folder")
+        what = "is a file" if root.exists() else "is not there"
+        raise InputError(f"{root}: {what}; expected a folder of images")
     if (root / TABLE).is_file():
         found = _table(root)
     elif (root / "train/good").is_dir():
@@ -101,7 +102,9 @@ def _mvtec(root: Path) -> list[Item]:
 def _table(root: Path) -> list[Item]:
     file = root / TABLE
     try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+        with file.open(encoding="utf-8-sig") as stream:
+            separator = ";" if ";" in stream.readline() else ","  # spreadsheets write either
+        table = pd.read_csv(file, dtype=str, keep_default_na=False, sep=separator, encoding="utf-8-sig")
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: cannot be read as a CSV file ({' '.join(str(error).split())})") from None
     columns = list(table.columns)

@@ -3,6 +3,7 @@ download or a made-up one to draw.
 """
 
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from leanet.data import catalogue, layout, leaf
-from leanet.data.layout import CLASSES, MASKS, TABLE
+from leanet.data.layout import CLASSES, MASKS, TABLE, named
 from leanet.progress import Progress
 from leanet.schema import Count, Rule, Seed, parse, read
 
@@ -48,6 +49,9 @@ def _copy(source: Path, to: Path) -> None:
     names = [item.path for item in items] + [item.mask for item in items if item.mask]
     if (source / TABLE).is_file():
         names.append(TABLE)
+    rest = {file.relative_to(source).as_posix() for file in source.rglob("*") if file.is_file()} - set(names)
+    if rest:
+        print(f"{source}: left aside, as no image of the set: {named(sorted(rest))}", file=sys.stderr)
     with Progress(len(names), f"copy {source}") as progress:
         for name in names:
             (to / name).parent.mkdir(parents=True, exist_ok=True)

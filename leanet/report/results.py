@@ -76,7 +76,7 @@ def load(params: Params, dataset: str) -> Results:
         dataset=dataset,
         recipe=params.recipe,
         manifest=pd.read_csv(paths.split(dataset) / "manifest.csv"),
-        findings=json.loads((paths.split(dataset) / "findings.json").read_text(encoding="utf-8"))["remarks"],
+        findings=json.loads(paths.findings(dataset).read_text(encoding="utf-8"))["remarks"],
         folds=k,
         scores=scores,
         predictions={row: at_points(predictions[row], scores[row].points) for row in names},
