@@ -123,7 +123,7 @@ def test_use_makes_a_folder_the_data_set(own_params, beans):
 def test_use_refuses_what_cannot_work_and_changes_nothing(own_params, beans):
     before = own_params.read_text()
     for name, folder, positives, said in (
-        ("beans", "no/such", None, "no/such: there is no such folder"),
+        ("beans", "no/such", None, "no/such: is not there; expected a folder of images"),
         ("my beans", str(beans), None, "expected a name of letters, digits and _"),
         ("beans", str(beans), 61, "positives is 61, but .* has only 60"),
         ("beans", str(beans), 0, "datasets.beans.positives is 0"),
