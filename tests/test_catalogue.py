@@ -184,6 +184,7 @@ def test_a_count_that_nobody_verified_only_warns(publish, tiny, capsys):
     agree("retina")
     download.main(load(), "retina")
     assert "6 images in negative, expected 7" in capsys.readouterr().err
+    assert "dr2-referral.zip" in json.loads(paths.FIRST_SEEN.read_text())  # though figshare listed its MD5
     assert paths.raw("retina").is_dir()
 
 
@@ -201,7 +202,9 @@ def test_the_hash_of_an_archive_without_one_is_held_to(publish, tiny):
 def test_what_is_no_archive_is_never_held_to(publish, tiny):
     publish("cloud", answer=lambda body: b"PK, but no archive")
     agree("cloud")
-    with pytest.raises(InputError, match=r"cloud.zip: expected a zip.*; to download it again, remove .*cloud.zip"):
+    with pytest.raises(
+        InputError, match=r"cloud.zip: expected a zip.*; if it is a wrong file, remove .*cloud.zip to download it"
+    ):
         download.main(load(), "cloud")
     assert not paths.FIRST_SEEN.exists()
 

@@ -117,7 +117,7 @@ def fetch(name: str, entry: Entry, to: Path) -> None:
         archives.unpack(archive, to, lambda member: _place(entry, member))
         _check(name, entry, archive, to)
     except InputError as error:
-        raise InputError(f"{error}; to download it again, remove {archive}") from None
+        raise InputError(f"{error}; if it is a wrong file, remove {archive} to download it again") from None
     record(remote, paths.DOWNLOADS, paths.FIRST_SEEN)
 
 

@@ -67,13 +67,13 @@ def download(remote: Remote, folder: Path, seen: Path) -> Path:
 
 
 def record(remote: Remote, folder: Path, seen: Path) -> None:
-    """Keep what `remote` in `folder` is held to from now on, if its publisher gives no hash.
+    """Keep what `remote` in `folder` is held to from now on, if its publisher gives no SHA-256.
 
-    To be called when the file has proved to be what it should. `seen` is JSON:
-    {"file name": {"sha256": …, "size": bytes}}.
+    A file may be listed with its MD5 today, and lie there with nothing to be held to tomorrow. To be called when
+    the file has proved to be what it should. `seen` is JSON: {"file name": {"sha256": …, "size": bytes}}.
     """
     file = folder / remote.file
-    if remote.is_published or remote.file in _read_seen(seen):
+    if remote.sha256 or remote.file in _read_seen(seen):
         return
     with FileLock(file.with_name(f"{seen.name}.lock")):
         known = _read_seen(seen) | {file.name: {"sha256": _digest(file, "sha256"), "size": file.stat().st_size}}
