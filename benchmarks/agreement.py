@@ -8,14 +8,15 @@ import argparse
 import statistics
 from dataclasses import replace
 
-import pandas as pd
+import torch
 
 from benchmarks.tricks import TRICKS, without
 from leanet import params as settings
 from leanet import paths
 from leanet.data import imageset
+from leanet.execution.job import Place
 from leanet.scores import score_row
-from leanet.training.cells import cells, train
+from leanet.training.cells import cells, jobs, predictions
 
 
 def f1(params: settings.Params, row: str, seed: int, *off: str) -> float:
@@ -25,18 +26,11 @@ def f1(params: settings.Params, row: str, seed: int, *off: str) -> float:
     data = imageset.load(paths.split(dataset), params.split.image_size)
     wanted = cells(data, row, params.train_leanet.points[:1], shares=[1])
     with without(*off) as (device, dtype):
-        trainings = train(
-            row,
-            wanted,
-            data,
-            lambda fold: imageset.load_maps(paths.maps(dataset), fold, data),
-            params,
-            device=device,
-            dtype=dtype,
-            title=f"seed {seed}",
-        )
-        predictions = pd.concat([trained.predictions for trained in trainings])
-    return score_row(predictions, params.split.folds).f1.mean
+        params = replace(params, precision="bf16" if dtype is torch.bfloat16 else "float32")
+        trainings = jobs(row, wanted, data, paths.maps(dataset), params)
+        place = Place(device, checkpoint=None, on_epoch=lambda loss: None)
+        outcomes = [job.function(job.arrays, job.settings, place) for job in trainings]
+    return score_row(predictions(trainings, outcomes, data), params.split.folds).f1.mean
 
 
 def main() -> None:

@@ -143,6 +143,14 @@ def track(arguments: argparse.Namespace) -> None:
         print(f"{new} stages logged to MLflow; those logged before were left alone")
 
 
+def prune(_: argparse.Namespace) -> None:
+    from leanet.execution import kept
+    from leanet.tracking import records
+
+    files, size = kept.prune(record.address for record in records(load()))
+    print(f"{files} files of trainings that no result needs removed, {size / 2**20:.1f} MiB")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m leanet", description="LEA-Net as a data pipeline")
     commands = parser.add_subparsers(metavar="command")
@@ -153,6 +161,7 @@ def main() -> None:
         sub.set_defaults(function=function)
         return sub
 
+    command(prune, "remove kept trainings that no result of params.yaml needs")
     command(check, "check params.yaml and say the first thing that is wrong with it")
     sub = command(models, "list the rows with their trainable parameters beside the paper's")
     sub.add_argument("row", nargs="*", help="rows to show, with any ADN (default: those of the paper)")

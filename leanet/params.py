@@ -9,6 +9,7 @@ from leanet.errors import InputError
 from leanet.schema import Count, Rule, Seed, parse, read
 
 Rate = Annotated[float, Rule("a number above 0 and at most 1", lambda x: 0 < x <= 1)]
+AtLeast0 = Annotated[float, Rule("a number of at least 0", lambda x: x >= 0)]
 Share = Annotated[float, Rule("a number from 0 to below 1", lambda x: 0 <= x < 1)]
 Point = Annotated[int, Rule("an attention point from 1 to 5", lambda p: 1 <= p <= 5)]
 KeptShare = Annotated[float, Rule("a number above 0 and below 1", lambda x: 0 < x < 1)]
@@ -41,7 +42,7 @@ class Split:
 class Augment:
     """Stage `augment`: Fancy PCA (section 3-1)."""
 
-    std: Annotated[float, Rule("a number of at least 0", lambda x: x >= 0)]
+    std: AtLeast0
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,17 @@ class Sweep:
 
 
 @dataclass(frozen=True)
+class Execution:
+    """Where trainings run (leanet.execution); no result depends on it beyond rounding."""
+
+    engine: Literal["local", "ray"] = "local"
+    workers: Count = 1  # local: trainings at a time, each in a process of its own; 1 trains in the stage's
+    cpus: Count | None = None  # cores a training; null shares all of them out (ray: 1)
+    gpus: AtLeast0 = 1  # ray: GPUs a training, where the cluster has some; 0.5 puts two on each
+    address: str | None = None  # ray: of the cluster; null starts one on this machine
+
+
+@dataclass(frozen=True)
 class Params:
     """The whole of params.yaml."""
 
@@ -101,6 +113,7 @@ class Params:
     train_unet: TrainUNet
     train_leanet: TrainLEANet
     sweep: Sweep
+    execution: Execution = Execution()
 
 
 def load(file: Path = paths.PARAMS) -> Params:

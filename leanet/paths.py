@@ -1,5 +1,6 @@
 """Where each artefact lies, relative to the project's root; nobody else spells a path."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ SOURCES = Path("data/sources")  # descriptions of data sets
 FIRST_SEEN = SOURCES / "first-seen.json"  # hashes of archives whose publisher gives none
 DOWNLOADS = Path("data/downloads")  # archives: outside DVC, since data sets share them; may be removed
 ACCEPTED = DOWNLOADS / "accepted.txt"  # pages of the licences that this user has agreed to
+KEPT = Path("data/kept")  # what trainings came to: outside DVC, which removes outputs before a stage runs
 LOGS = Path("logs")  # timings: outside DVC, since they differ from run to run
 METRICS = Path("metrics/report.json")
 TABLE = Path("metrics/report.md")
@@ -75,7 +77,7 @@ def sweep(dataset: str, row: str) -> Path:
 
 @contextmanager
 def whole(folder: Path) -> Iterator[Path]:
-    """A folder that appears complete or not at all.
+    """A folder that appears complete or not at all, whenever the process is killed or the power lost.
 
     Yields an empty folder beside `folder` to write to; it takes the place of `folder` when the block
     ends well, and is removed when it does not.
@@ -85,7 +87,39 @@ def whole(folder: Path) -> Iterator[Path]:
     part.mkdir(parents=True)
     try:
         yield part
+        for inside in (*part.rglob("*"), part):
+            _sync(inside)
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
+        _sync(folder.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def whole_file(file: Path) -> Iterator[Path]:
+    """The same for a file: yields a name beside `file` to write to."""
+    part = file.with_name(f"{file.name}.part")
+    try:
+        yield part
+        _sync(part)
+        part.replace(file)
+        _sync(file.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write(file: Path, text: str) -> None:
+    """Write `text` to `file` as a whole, in a folder that need not be there."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(file) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def _sync(path: Path) -> None:
+    """Wait until what `path` holds would outlive a loss of power."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

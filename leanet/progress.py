@@ -22,7 +22,7 @@ class Progress:
         terminal = sys.stderr.isatty()
         self.bar = tqdm(total=total, desc=what, file=sys.stderr, smoothing=0.1) if terminal else None
 
-    def step(self, n: int = 1, **figures: object) -> None:
+    def step(self, n: int = 1, /, **figures: object) -> None:
         """Count `n` more steps; `figures` (loss, fold, …) stand beside the count."""
         self.done += n
         if self.bar is not None:

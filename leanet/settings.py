@@ -1,5 +1,6 @@
 """Changing values in params.yaml from the command line; comments stay, and git shows what changed."""
 
+import io
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -72,11 +73,13 @@ def _edit(change) -> None:
     yaml = _yaml()
     tree = yaml.load(before)
     change(tree)
-    yaml.dump(tree, paths.PARAMS)
+    changed = io.StringIO()
+    yaml.dump(tree, changed)
     try:
+        paths.write(paths.PARAMS, changed.getvalue())
         load()
     except InputError:
-        paths.PARAMS.write_text(before, encoding="utf-8")
+        paths.write(paths.PARAMS, before)
         raise
 
 

@@ -3,12 +3,17 @@
 import inspect
 import json
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from leanet import paths
+from filelock import FileLock, Timeout
+
+from leanet import faults, paths
 from leanet.errors import InputError
 from leanet.params import Params, load
 
@@ -17,29 +22,65 @@ def run(name: str, main: Callable[..., dict | None]) -> None:
     """Run `main(params, *names)` with the names from the command line: data set and row, if it takes them.
 
     What `main` returns (figures such as the device) is kept with the times in
-    `logs/<stage>@<names>.json`. A mistake of the user's ends in one line and exit status 1.
+    `logs/<stage>@<names>.json`. A mistake of the user's, an interruption, a full disk or memory ends in one line
+    and exit status 1.
     """
     names = sys.argv[1:]
     called = address(name, names)
-    started = time.time()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    _end_with_dvc()
     try:
         params = load()
         _check_names(name, main, names, params)
-        figures = main(params, *names) or {}
+        with _alone(called):
+            started = time.time()
+            figures = main(params, *names) or {}
+            seconds = time.time() - started
+            experiment = os.environ.get("DVC_EXP_NAME")
+            log = {"started": started, "seconds": seconds, "experiment": experiment, **figures}
+            paths.write(_log(called), json.dumps(log, indent=1))
     except InputError as error:
         sys.exit(f"{called}: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"{called}: interrupted; `dvc repro` begins this stage again")
-    seconds = time.time() - started
-    paths.LOGS.mkdir(exist_ok=True)
-    log = {
-        "started": started,
-        "seconds": seconds,
-        "experiment": os.environ.get("DVC_EXP_NAME"),
-        **figures,
-    }
-    _log(called).write_text(json.dumps(log, indent=1))
+        sys.exit(f"{called}: interrupted; `dvc repro` goes on, a training after its last whole epoch")
+    except Exception as error:
+        if line := faults.explain(error):
+            sys.exit(f"{called}: {line}")
+        raise
     print(f"{called}: done in {seconds:.1f} s", file=sys.stderr)
+
+
+@contextmanager
+def _alone(called: str) -> Iterator[None]:
+    """No two processes run one stage in one folder: the second waits."""
+    paths.LOGS.mkdir(exist_ok=True)
+    lock = FileLock(paths.LOGS / f"{called}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        print(f"{called}: waits for the process that runs it in this folder already", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _end_with_dvc() -> None:
+    """Be interrupted when the `dvc` that runs this stage is gone, however it ended.
+
+    It would not know of the result, and its next run would find this one still at work.
+    """
+    if "DVC_STAGE" not in os.environ:
+        return
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def time_taken(called: list[str]) -> float:

@@ -16,9 +16,7 @@ from leanet.pictures import save_grid
 def main(params: Params, dataset: str) -> None:
     data = imageset.load(paths.split(dataset), params.split.image_size)
     bases = [fancy_pca.fit(data.images[i] for i in data.normals(fold)) for fold in data.folds]
-    file = paths.basis(dataset)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps([basis.as_lists() for basis in bases], indent=1))
+    paths.write(paths.basis(dataset), json.dumps([basis.as_lists() for basis in bases], indent=1))
 
     rng = np.random.default_rng(0)
     shown = data.images[data.normals(0)[:4]] / 255

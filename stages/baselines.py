@@ -54,10 +54,9 @@ def main(params: Params, dataset: str) -> None:
         for place, part in parts.items():
             with paths.whole(place) as folder:
                 table[part].to_csv(folder / "predictions.csv", index=False)
-    file = paths.localization(dataset)
-    file.parent.mkdir(parents=True, exist_ok=True)
     # What is undefined goes as the reason, a text.
-    file.write_text(json.dumps(places, indent=1, default=lambda undefined: undefined.reason) + "\n")
+    text = json.dumps(places, indent=1, default=lambda undefined: undefined.reason) + "\n"
+    paths.write(paths.localization(dataset), text)
 
 
 if __name__ == "__main__":

@@ -29,10 +29,10 @@ def main(params: Params) -> None:
     }
 
     tree = {dataset: metrics(results) for dataset, results in every.items()}
-    paths.METRICS.write_text(json.dumps(tree, indent=1) + "\n")
+    paths.write(paths.METRICS, json.dumps(tree, indent=1) + "\n")
     run = "; ".join(f"{name} {value}" for name, value in facts.items()) + "\n"
     text = "\n".join([run, *(markdown(every[dataset], made[dataset], said[dataset]) for dataset in every)])
-    paths.TABLE.write_text(text)
+    paths.write(paths.TABLE, text)
     with paths.whole(paths.TABLES) as folder:
         for dataset, tables_ in made.items():
             for table in tables_:
@@ -59,7 +59,7 @@ def main(params: Params) -> None:
                 lambda i, maps=maps, data=data: maps[data.first_tested_in[i]][i],
             )
         )
-    paths.PAGE.write_text(page(sections, facts), encoding="utf-8")
+    paths.write(paths.PAGE, page(sections, facts))
     print(text)
     print(f"the same with all images, to look at: {paths.PAGE.resolve()}")
 

@@ -45,7 +45,7 @@ def main(params: Params, dataset: str) -> None:
         manifest = write_manifest(raw, items, groups, settings, folder)
     findings = describe(items, found, groups, unread, settings.groups)
     overview.draw(images, manifest, found, paths.preview(dataset, "overview"))
-    paths.findings(dataset).write_text(json.dumps(findings, indent=1) + "\n")
+    paths.write(paths.findings(dataset), json.dumps(findings, indent=1) + "\n")
     for line in findings["remarks"]:
         print(f"{dataset}: {line}", file=sys.stderr)
 

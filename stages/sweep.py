@@ -1,29 +1,21 @@
 """Stage sweep: one row trained again with fewer anomalous images; test folds stay whole (section 4-4, Fig. 4)."""
 
-from leanet import device as devices
 from leanet import paths, stage
 from leanet.data import imageset
+from leanet.execution.run import figures, run
 from leanet.params import Params
-from leanet.training.cells import cells, save, train
+from leanet.training.cells import cells, jobs, save
 
 
 def main(params: Params, dataset: str, row: str) -> dict:
-    device = devices.select(params.device)
-    dtype = devices.number_format(params.precision, device)
     data = imageset.load(paths.split(dataset), params.split.image_size)
-    trainings = train(
-        row,
-        cells(data, row, [params.sweep.point], params.sweep.shares),
-        data,
-        lambda fold: imageset.load_maps(paths.maps(dataset), fold, data),
-        params,
-        device=device,
-        dtype=dtype,
-        title=f"sweep {row} on {dataset}",
-    )
+    wanted = cells(data, row, [params.sweep.point], params.sweep.shares)
+    trainings = jobs(row, wanted, data, paths.maps(dataset), params)
+    address = stage.address("sweep", [dataset, row])
+    outcomes = run(trainings, params.execution, device=params.device, address=address)
     with paths.whole(paths.sweep(dataset, row)) as folder:
-        images = save(trainings, folder)
-    return {"device": str(device), "precision": str(dtype), "images_trained": images}
+        save(trainings, outcomes, data, folder)
+    return figures(outcomes)
 
 
 if __name__ == "__main__":

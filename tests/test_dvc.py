@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
-from imports import imported_modules
 
+from leanet.execution.code import imported_modules
 from leanet.rows import BASELINES
 
 STAGES = (

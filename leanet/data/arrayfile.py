@@ -16,6 +16,7 @@ class ArrayFile:
     """
 
     def __init__(self, file: Path, mode: str = "rb"):
+        self._place = file.absolute()
         self._file = file.open(mode, buffering=0)
         np.lib.format.read_magic(self._file)
         self.shape, columns_first, self.dtype = np.lib.format.read_array_header_1_0(self._file)
@@ -32,6 +33,10 @@ class ArrayFile:
             np.lib.format.write_array_header_1_0(stream, header)
             stream.truncate(stream.tell() + np.dtype(dtype).itemsize * int(np.prod(shape)))
         return cls(file, "r+b")
+
+    def __reduce__(self) -> tuple:
+        """To another process of this machine goes the name."""
+        return ArrayFile, (self._place,)
 
     def __len__(self) -> int:
         return self.shape[0]

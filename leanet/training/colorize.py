@@ -10,10 +10,43 @@ from torch.nn import functional as F
 from leanet import device as devices
 from leanet.color import from_bytes, rgb_to_lab
 from leanet.data.ondevice import OnDevice
+from leanet.execution.checkpoint import Checkpoint
+from leanet.execution.job import Outcome, Place
 from leanet.fancy_pca import Basis
 from leanet.models.unet import UNet, to_unit
 from leanet.params import TrainUNet
 from leanet.training.loop import fit
+
+
+def colouriser(arrays: dict, settings: dict, place: Place) -> Outcome:
+    """A job: the colouriser of one fold.
+
+    arrays: images uint8 (N, side, side, 3); normals (n,), which of them to train on; eigenvalues and eigenvectors
+        of their Fancy-PCA basis. settings: fold, std, recipe, precision, and train_unet as in params.yaml.
+    Outcome: losses (epochs,), and the weights by their names in UNet, each after "weights.".
+    """
+    dtype = devices.number_format(settings["precision"], place.device)
+    normals = OnDevice(arrays["images"], arrays["normals"], place.device)
+    network, losses = train_unet(
+        normals,
+        Basis(arrays["eigenvalues"], arrays["eigenvectors"]),
+        settings["std"],
+        TrainUNet(**settings["train_unet"]),
+        recipe=settings["recipe"],
+        fold=settings["fold"],
+        dtype=dtype,
+        on_epoch=place.on_epoch,
+        checkpoint=place.checkpoint,
+    )
+    weights = {f"weights.{name}": weight.cpu().numpy() for name, weight in network.state_dict().items()}
+    facts = {"device": str(place.device), "precision": str(dtype), "images_trained": len(normals) * len(losses)}
+    return Outcome({"losses": np.array(losses), **weights}, facts)
+
+
+def weights(outcome: Outcome) -> dict[str, np.ndarray]:
+    """Of a colouriser, by their names in UNet."""
+    prefix = "weights."
+    return {name.removeprefix(prefix): x for name, x in outcome.arrays.items() if name.startswith(prefix)}
 
 
 def train_unet(
@@ -26,11 +59,13 @@ def train_unet(
     fold: int,
     dtype: torch.dtype,
     on_epoch: Callable[[float], None],
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[UNet, list[float]]:
     """Train a colouriser on one fold's training normals.
 
     normals: uint8 (N, side, side, 3), on the device to train on.
     basis, std: Fancy PCA, drawn afresh for each image and epoch. recipe: see leanet.training.recipe.
+    checkpoint: where each epoch is kept, and gone on from.
 
     Returns the network and its loss by epoch: mean squared error of a*b* scaled to [0, 1].
     """
@@ -60,5 +95,7 @@ def train_unet(
         on_epoch=on_epoch,
         # A learning rate that still has to fall is no reason to give up.
         patience=settings.patience if recipe == "paper" else None,
+        checkpoint=checkpoint,
+        draws=draws,
     )
     return network, history

@@ -11,6 +11,8 @@ from leanet import device as devices
 from leanet.color import from_bytes
 from leanet.data.arrayfile import ArrayFile
 from leanet.data.ondevice import OnDevice
+from leanet.execution.checkpoint import Checkpoint
+from leanet.execution.job import Outcome, Place
 from leanet.models.leanet import LEANet, build, loss, score
 from leanet.params import TrainLEANet
 from leanet.training import recipe as recipes
@@ -58,6 +60,36 @@ class Samples:
         return from_bytes(self.images[indices]), maps
 
 
+def cell(arrays: dict, settings: dict, place: Place) -> Outcome:
+    """A job: train a row on one fold at one attention point, and score the fold's test images.
+
+    arrays: images, maps and labels of the whole set, as in Samples; train, test and shown, which of them to
+        train on, to score and to look at.
+    settings: row, point, fold, recipe, precision, and train_leanet as in params.yaml.
+    Outcome: losses (epochs,), scores (test images,), and of a row that attends, what it sees in the shown images.
+    """
+    dtype = devices.number_format(settings["precision"], place.device)
+    wanted = TrainLEANet(**settings["train_leanet"])
+    every = arrays["images"], arrays["maps"], arrays["labels"], wanted.map_scale
+    train, test, shown = (Samples.on(place.device, *every, arrays[part]) for part in ("train", "test", "shown"))
+    network, losses = train_cell(
+        settings["row"],
+        settings["point"],
+        train,
+        wanted,
+        recipe=settings["recipe"],
+        fold=settings["fold"],
+        dtype=dtype,
+        on_epoch=place.on_epoch,
+        checkpoint=place.checkpoint,
+    )
+    scores = predict(network, test, recipe=settings["recipe"], dtype=dtype)
+    seen = look(network, shown, dtype=dtype) if len(shown.labels) else {}
+    trained = len(train.labels) * len(losses)
+    facts = {"device": str(place.device), "precision": str(dtype), "images_trained": trained}
+    return Outcome({"losses": np.array(losses), "scores": scores, **seen}, facts)
+
+
 def train_cell(
     row: str,
     point: int,
@@ -68,11 +100,13 @@ def train_cell(
     fold: int,
     dtype: torch.dtype,
     on_epoch: Callable[[float], None],
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[LEANet, list[float]]:
     """Train `row` at attention `point` on one fold's training images.
 
     First weights and order of images depend on the seed and the fold, so that rows and points differ by
-    nothing else. Returns the network and its loss (Eq. 1) by epoch.
+    nothing else. checkpoint: where each epoch is kept, and gone on from.
+    Returns the network and its loss (Eq. 1) by epoch.
     """
     devices.seed(settings.seed, fold)
     network = build(row, side=data.images.side, point=point, pretrained=settings.pretrained)
@@ -98,6 +132,8 @@ def train_cell(
         dtype=dtype,
         order_seed=settings.seed + fold,
         on_epoch=on_epoch,
+        checkpoint=checkpoint,
+        draws=draws,
     )
     return network, history
 
@@ -123,10 +159,10 @@ def predict(
     return torch.cat(scores).numpy()
 
 
-def look(network: LEANet, data: Samples, indices: np.ndarray, *, dtype: torch.dtype) -> dict[str, np.ndarray]:
-    """What LEANet.look sees in the images at `indices` of `data`, float32."""
+def look(network: LEANet, data: Samples, *, dtype: torch.dtype) -> dict[str, np.ndarray]:
+    """What LEANet.look sees in `data`, float32."""
     network.eval()
     device = data.images.device
     with devices.autocast(device, dtype):
-        seen = network.look(*data.batch(torch.from_numpy(indices).to(device)))
+        seen = network.look(*data.batch(torch.arange(len(data.labels), device=device)))
     return {name: features.float().cpu().numpy() for name, features in seen.items()}

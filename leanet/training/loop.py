@@ -3,12 +3,15 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from leanet.device import autocast
 from leanet.errors import InputError
+from leanet.execution.checkpoint import Checkpoint
 from leanet.training import recipe as recipes
+from leanet.training.state import State
 
 
 def batches(order: Tensor, size: int) -> list[Tensor]:
@@ -36,6 +39,8 @@ def fit(
     order_seed: int,
     on_epoch: Callable[[float], None],
     patience: int | None = None,
+    checkpoint: Checkpoint | None = None,
+    draws: torch.Generator | np.random.Generator | None = None,
 ) -> list[float]:
     """Train `network` in place by Adam and return its mean loss in each epoch.
 
@@ -45,6 +50,8 @@ def fit(
     recipe: see leanet.training.recipe; here it shapes the learning rate.
     on_epoch: told the loss after each epoch.
     patience: stop after so many epochs in a row without a lower loss; None trains all `epochs`.
+    checkpoint: kept after each epoch, and gone on from where it has something; None keeps nothing.
+    draws: what `batch_loss` draws from, on the CPU: it goes on where it stood as well.
 
     Raises:
         InputError: the loss is no longer a number.
@@ -54,9 +61,12 @@ def fit(
     steps = epochs * len(batches(torch.arange(count), batch_size))
     schedule = recipes.schedule(recipe, optimizer, learning_rate, steps)
     shuffler = torch.Generator().manual_seed(order_seed)
+    state = State(network, optimizer, schedule, shuffler, draws)
     history: list[float] = []
+    if checkpoint is not None and (kept := checkpoint.load()):
+        history = state.restore(*kept)
     network.train()
-    for epoch in range(epochs):
+    while len(history) < epochs and not given_up(history, patience):
         total = torch.zeros((), device=device)  # summed there: reading it earlier would wait for the device
         for batch in batches(torch.randperm(count, generator=shuffler).to(device), batch_size):
             optimizer.zero_grad()
@@ -67,10 +77,22 @@ def fit(
             schedule.step()
             total += loss.detach() * len(batch)
         history.append(total.item() / count)
-        on_epoch(history[-1])
         if not math.isfinite(history[-1]):
-            raise InputError(f"the training loss is {history[-1]} in epoch {epoch + 1}; lower learning_rate")
-        best = min(range(len(history)), key=history.__getitem__)
-        if patience is not None and epoch - best >= patience:
-            break
+            raise InputError(diverged(history, checkpoint))
+        if checkpoint is not None:
+            checkpoint.save(*state.read(history))
+        on_epoch(history[-1])
     return history
+
+
+def given_up(history: list[float], patience: int | None) -> bool:
+    """Whether the last `patience` epochs brought no lower loss."""
+    return patience is not None and len(history) - 1 - int(np.argmin([*history, math.inf])) >= patience
+
+
+def diverged(history: list[float], checkpoint: Checkpoint | None) -> str:
+    """What to say of a loss that is no longer a number."""
+    said = f"the training loss is {history[-1]} in epoch {len(history)}; lower learning_rate"
+    if checkpoint is not None and len(history) > 1:
+        said += f" (epoch {len(history) - 1} is kept in {checkpoint.files[0].parent})"
+    return said
