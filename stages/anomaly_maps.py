@@ -40,6 +40,7 @@ def main(params: Params, dataset: str) -> dict:
             if fold == 0:
                 shown = data.examples(fold, positives=4, negatives=4)
                 grid = [[data.images[i], recolored[i], maps[i]] for i in shown]
+        imageset.seal(folder)
     titles = ["original", "recoloured", "anomaly map"]
     save_grid(paths.preview(dataset, "maps"), grid, titles, ranges={2: (0, MAP_TOP)})
     return {"device": str(device), "precision": str(dtype)}

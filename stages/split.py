@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from leanet import overview, paths, stage
-from leanet.data import duplicates, layout
+from leanet.data import duplicates, imageset, layout
 from leanet.data.arrayfile import ArrayFile
 from leanet.data.decoding import size, write_images, write_masks
 from leanet.data.findings import describe
@@ -43,6 +43,7 @@ def main(params: Params, dataset: str) -> None:
         duplicates.refuse_both_classes(items, found.exact)
         groups = duplicates.groups(items, found.exact + found.near)
         manifest = write_manifest(raw, items, groups, settings, folder)
+        imageset.seal(folder)
     findings = describe(items, found, groups, unread, settings.groups)
     overview.draw(images, manifest, found, paths.preview(dataset, "overview"))
     paths.write(paths.findings(dataset), json.dumps(findings, indent=1) + "\n")

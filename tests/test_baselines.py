@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -7,6 +8,7 @@ from skimage.color import rgb2lab
 from sklearn.metrics import f1_score
 
 from leanet.baselines import forest_scores, lab_histograms, lab_ranges, map_statistics, threshold_scores
+from leanet.data import imageset
 from leanet.params import load
 from leanet.rows import BASELINES
 from stages import baselines
@@ -70,6 +72,7 @@ def test_a_test_image_has_no_say_in_what_its_fold_fits(finished, tmp_path, monke
         array = np.load(file)
         array[changed] = array[changed][::-1, ::-1] // 2
         np.save(file, array)
+        imageset.seal(Path(file).parent)
     baselines.main(load(), "leaf")
     for name in BASELINES:
         after = pd.read_csv(f"data/cv/leaf/{name}/predictions.csv")

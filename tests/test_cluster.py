@@ -98,16 +98,14 @@ def test_trainings_come_to_the_same_there_as_here(finished, there, tmp_path, mon
     assert len(list(paths.KEPT.glob("*.safetensors"))) == len(trainings)
 
 
-def test_a_worker_is_warm_for_the_next_job_and_all_nodes_take_part(there, folder):
-    assert doubles(run(notes(folder / "log", 6, seconds=2), there, device="cpu", address="note")) == EXPECTED
+def test_workers_stay_for_the_next_job_and_one_that_is_killed_costs_its_own(there, folder):
+    trainings = notes(folder / "log", 6, seconds=2)
+    trainings[0].settings["first"] = "die"
+    assert doubles(run(trainings, there, device="cpu", address="note")) == EXPECTED
+    assert sorted(begun(folder / "log")) == [0, *range(6)]
     lines = [line.split() for line in (folder / "log").read_text().splitlines()]
     assert len({node for _, _, node in lines}) == 3
-    assert len({process for _, process, _ in lines}) == 3
-
-
-def test_a_job_whose_worker_is_killed_is_done_again(there, folder):
-    assert doubles(run(notes(folder / "log", 6, "die"), there, device="cpu", address="note")) == EXPECTED
-    assert sorted(begun(folder / "log")) == sorted([*range(6), *range(6)])
+    assert len({process for _, process, _ in lines}) == 4  # one a node, and one in place of the killed
 
 
 def test_what_fails_is_one_line_and_not_tried_again(there, folder):
@@ -122,7 +120,8 @@ import threading
 from pathlib import Path
 from test_cluster import *
 ray.cloudpickle.register_pickle_by_value(sys.modules["test_cluster"])
-run(notes(Path("log"), 6, seconds=3), replace(ONE_CORE, engine="ray", address=sys.argv[1]), device="cpu", address="note")
+there = replace(ONE_CORE, engine="ray", address=sys.argv[1])
+run(notes(Path("log").absolute(), 6, seconds=3), there, device="cpu", address="note")
 """
 
 
@@ -130,10 +129,9 @@ def test_a_driver_that_is_killed_finds_again_what_had_ended(there, folder):
     command = [sys.executable, "-c", DRIVER, there.address]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     driver = subprocess.Popen(command, env=env)
-    ended = []
-    while not ended:
+    while not list(paths.KEPT.glob("*.safetensors")):
+        assert driver.poll() is None
         time.sleep(0.1)
-        ended = list(paths.KEPT.glob("*.safetensors"))
     driver.kill()
     driver.wait()
     ended = len(list(paths.KEPT.glob("*.safetensors")))

@@ -1,5 +1,7 @@
 """Drawing, finding, decoding, sampling and splitting images."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -216,8 +218,26 @@ def test_an_array_of_another_size_is_named(tiny):
     data = imageset.load(tiny.root / "data/split/leaf", 32)
     (tiny.root / "maps").mkdir()
     np.save(tiny.root / "maps/fold0.npy", np.zeros((10, 16, 16), np.float16))
+    imageset.seal(tiny.root / "maps")
     with pytest.raises(InputError, match=r"holds maps of 10×16×16, expected 10×32×32"):
         imageset.load_maps(tiny.root / "maps", 0, data)
+
+
+def test_a_decayed_byte_is_found(tiny):
+    """One that no time and no size betrays: DVC does not see it."""
+    make_set(tiny.root / "data/raw/leaf")
+    split.main(load(), "leaf")
+    file = tiny.root / "data/split/leaf/images.npy"
+    times, whole = file.stat(), file.read_bytes()
+    for at in (5, 200, len(whole) - 1):
+        damaged = bytearray(whole)
+        damaged[at] ^= 16
+        file.write_bytes(damaged)
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+        with pytest.raises(InputError, match="images.npy is damaged; remove .*data/split/leaf, and `dvc repro`"):
+            imageset.load(file.parent, 32)
+    file.write_bytes(whole)
+    assert len(imageset.load(file.parent, 32).images) == 10
 
 
 def test_the_papers_potato_set(tiny, potato):

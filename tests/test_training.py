@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from leanet import device as devices
+from leanet.data import imageset
 from leanet.errors import InputError
 from leanet.params import load
 from leanet.training.detect import Samples
@@ -131,6 +133,7 @@ def test_no_test_image_reaches_what_is_fitted_for_its_fold(tiny):
     tested = (pd.read_csv("data/split/leaf/manifest.csv")["repeat1"] == 0).to_numpy()
     images[tested] = np.random.default_rng(0).integers(0, 256, images[tested].shape)
     np.save("data/split/leaf/images.npy", images)
+    imageset.seal(Path("data/split/leaf"))
     assert fit_all(params).equals(losses)
     assert (weights.read_bytes(), basis.read_text().split("eigenvalues")[1]) == before
     maps_after = np.load("data/maps/leaf/fold0.npy")

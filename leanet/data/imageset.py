@@ -11,6 +11,7 @@ import pandas as pd
 from leanet.data.arrayfile import ArrayFile
 from leanet.errors import InputError
 
+SUMS = "SHA256SUMS"  # in a folder of arrays
 UNKNOWN = 255  # in a mask: an anomalous image without ground truth
 
 
@@ -78,13 +79,10 @@ def load(folder: Path, side: int) -> ImageSet:
     """Read what stage `split` wrote to `folder`.
 
     Raises:
-        InputError: the stage has not run, or ran at an image size other than `side`.
+        InputError: the stage has not run, or ran at an image size other than `side`; the array is damaged.
     """
-    try:
-        images = ArrayFile(folder / "images.npy")
-        manifest = pd.read_csv(folder / "manifest.csv")
-    except FileNotFoundError as error:
-        raise InputError(f"{error.filename}: not found; run `dvc repro split`") from None
+    images = _open(folder / "images.npy", "split")
+    manifest = pd.read_csv(folder / "manifest.csv")
     if images.shape != (len(manifest), side, side, 3):
         raise InputError(
             f"{folder / 'images.npy'}: holds an array of {'×'.join(map(str, images.shape))}, expected "
@@ -97,13 +95,10 @@ def load_maps(folder: Path, fold: int, images: ImageSet) -> ArrayFile:
     """The anomaly maps of all `images` by the colouriser of `fold`: float16 (N, side, side), ΔE₀₀.
 
     Raises:
-        InputError: the stage has not run, or ran on other images.
+        InputError: the stage has not run, or ran on other images; the array is damaged.
     """
     file = folder / f"fold{fold}.npy"
-    try:
-        maps = ArrayFile(file)
-    except FileNotFoundError:
-        raise InputError(f"{file}: not found; run `dvc repro anomaly_maps`") from None
+    maps = _open(file, "anomaly_maps")
     if maps.shape != images.images.shape[:3]:
         raise InputError(
             f"{file}: holds maps of {'×'.join(map(str, maps.shape))}, expected "
@@ -112,13 +107,35 @@ def load_maps(folder: Path, fold: int, images: ImageSet) -> ArrayFile:
     return maps
 
 
+def seal(folder: Path) -> None:
+    """Note the hashes of the arrays in `folder`, in the format of `sha256sum`."""
+    lines = [f"{sha256(file)}  {file.name}\n" for file in sorted(folder.glob("*.npy"))]
+    (folder / SUMS).write_text("".join(lines))
+
+
+def _open(file: Path, stage: str) -> ArrayFile:
+    """An array that `stage` wrote and sealed. DVC looks at times and sizes alone: here a decayed byte is found.
+
+    Raises:
+        InputError: it is not there, or not what was written.
+    """
+    try:
+        lines = (file.parent / SUMS).read_text().splitlines()
+        whole = f"{sha256(file)}  {file.name}" in lines
+    except FileNotFoundError:
+        raise InputError(f"{file}: not found; run `dvc repro {stage}`") from None
+    if not whole:
+        raise InputError(f"{file} is damaged; remove {file.parent}, and `dvc repro` brings it back")
+    return ArrayFile(file)
+
+
 def load_masks(folder: Path) -> np.ndarray | None:
     """Ground truth, uint8 (N, side, side): 1 where anomalous, UNKNOWN all over an anomalous image without a mask.
 
     None if the set has no masks.
     """
     file = folder / "masks.npy"
-    return np.load(file, allow_pickle=False) if file.exists() else None
+    return _open(file, "split")[:] if file.exists() else None
 
 
 def sha256(file: Path) -> str:
