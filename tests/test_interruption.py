@@ -157,8 +157,11 @@ def test_a_stage_ends_with_the_dvc_that_ran_it(project):
 def test_the_second_of_two_runs_of_a_stage_waits_and_trains_nothing(project, undisturbed):
     first = project.start()
     project.wait_for_epoch(1)
-    assert "waits for the process that runs it in this folder already" in (said := project.finish())
-    assert "4 of 4 trainings are there from before" in said
-    assert first.wait() == 0
+    first.send_signal(signal.SIGSTOP)
+    second = project.start()
+    assert second.stderr.readline() == f"{ADDRESS}: waits for the process that runs it in this folder already\n"
+    first.send_signal(signal.SIGCONT)
+    assert f"{ADDRESS}: 4 of 4 trainings are there from before" in second.communicate()[1]
+    assert (first.wait(), second.returncode) == (0, 0)
     assert project.epochs() == CELLS * EPOCHS
     assert project.results() == undisturbed

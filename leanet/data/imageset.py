@@ -122,8 +122,8 @@ def _open(file: Path, stage: str) -> ArrayFile:
     try:
         lines = (file.parent / SUMS).read_text().splitlines()
         whole = f"{sha256(file)}  {file.name}" in lines
-    except FileNotFoundError:
-        raise InputError(f"{file}: not found; run `dvc repro {stage}`") from None
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename}: not found; run `dvc repro {stage}`") from None
     if not whole:
         raise InputError(f"{file} is damaged; remove {file.parent}, and `dvc repro` brings it back")
     return ArrayFile(file)

@@ -5,10 +5,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from leanet.execution import sealed
 
+CHANNELS_LAST = " channels last"  # behind the name of a tensor that lies so
 SECONDS_BETWEEN_SYNCS = 10  # what a loss of power costs beyond what a killed process loses
 
 
@@ -25,14 +27,14 @@ class Checkpoint:
         self._failure: OSError | None = None
         self._synced = time.monotonic()
 
-    def load(self) -> tuple[dict[str, np.ndarray], dict] | None:
+    def load(self) -> tuple[dict[str, Tensor], dict] | None:
         """The latest whole state with its facts; None where there is none."""
         found = [(turn, state) for turn, file in enumerate(self.files) if (state := sealed.read(file))]
         if not found:
             return None
-        turn, state = max(found, key=lambda one: one[1][1]["saved"])
+        turn, (arrays, facts) = max(found, key=lambda one: one[1][1]["saved"])
         self._turn = 1 - turn
-        return state
+        return dict(_tensor(name, array) for name, array in arrays.items()), facts
 
     def save(self, tensors: dict[str, Tensor], facts: dict) -> None:
         """Begin to write a state; the one before is whole by the time this returns.
@@ -41,8 +43,7 @@ class Checkpoint:
             OSError: the one before could not be written.
         """
         self.wait()
-        # Copied now: the training goes on to change them.
-        arrays = {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
+        arrays = dict(_copy(name, tensor) for name, tensor in tensors.items())
         facts = {**facts, "saved": time.time_ns()}
         file = self.files[self._turn]
         self._turn = 1 - self._turn
@@ -74,3 +75,20 @@ class Checkpoint:
             sealed.overwrite(file, arrays, facts, sync)
         except OSError as error:
             self._failure = error
+
+
+def _copy(name: str, tensor: Tensor) -> tuple[str, np.ndarray]:
+    """A copy, as the training goes on to change the tensor; as it lies in memory, since turning it would cost more
+    than all the rest."""
+    tensor = tensor.detach()
+    if tensor.dim() == 4 and not tensor.is_contiguous():
+        name, tensor = name + CHANNELS_LAST, tensor.permute(0, 2, 3, 1)
+    return name, tensor.cpu().numpy().copy()
+
+
+def _tensor(name: str, array: np.ndarray) -> tuple[str, Tensor]:
+    """What `_copy` was given."""
+    tensor = torch.from_numpy(array)
+    if name.endswith(CHANNELS_LAST):
+        return name.removesuffix(CHANNELS_LAST), tensor.permute(0, 3, 1, 2)
+    return name, tensor

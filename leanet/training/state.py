@@ -34,9 +34,8 @@ class State:
             facts["draws"] = self.draws.bit_generator.state
         return tensors, facts
 
-    def restore(self, arrays: dict[str, np.ndarray], facts: dict) -> list[float]:
+    def restore(self, tensors: dict[str, Tensor], facts: dict) -> list[float]:
         """Put everything back; the loss of the epochs so far."""
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         self.network.load_state_dict(_below("network", tensors))
         parameters = list(self.network.parameters())
         moments: dict[int, dict[str, Tensor]] = {}
