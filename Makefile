@@ -10,7 +10,7 @@ help:
 
 repro: $(READY) ## set up the environment if need be, then run what is out of date: from images to F1 table
 	@python -m leanet check > /dev/null
-	dvc repro
+	@python -m leanet repro
 
 test: $(READY) ## set up the environment if need be, then run all tests
 	python -m pytest

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -143,6 +144,22 @@ def track(arguments: argparse.Namespace) -> None:
         print(f"{new} stages logged to MLflow; those logged before were left alone")
 
 
+def repro(_: argparse.Namespace) -> None:
+    import fcntl
+
+    from leanet import paths
+
+    paths.LOGS.mkdir(exist_ok=True)
+    lock = os.open(paths.LOGS / "repro.lock", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"leanet repro: waits for the one that runs in {Path.cwd()} already", file=sys.stderr)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    os.set_inheritable(lock, True)  # held by dvc, whose process this one becomes, to its end
+    os.execvp("dvc", ["dvc", "repro"])
+
+
 def prune(_: argparse.Namespace) -> None:
     from leanet.execution import kept
     from leanet.tracking import records
@@ -161,6 +178,7 @@ def main() -> None:
         sub.set_defaults(function=function)
         return sub
 
+    command(repro, "dvc repro, after the one that may be running in this folder already")
     command(prune, "remove kept trainings that no result of params.yaml needs")
     command(check, "check params.yaml and say the first thing that is wrong with it")
     sub = command(models, "list the rows with their trainable parameters beside the paper's")

@@ -41,6 +41,7 @@ TINY = {
         "seed": 1,
     },
     "sweep": {"rows": ["cnn"], "shares": [0.5], "point": 5},
+    "execution": {"workers": 1},
 }
 
 

@@ -1,14 +1,20 @@
 """The pipeline as DVC sees it: what depends on what, and what a change makes it run again."""
 
 import ast
+import fcntl
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
 
+from benchmarks.interrupted import COUNTING, epochs
 from leanet.execution.code import imported_modules
 from leanet.rows import BASELINES
 
@@ -60,6 +66,7 @@ FROM_SPLIT = {"split@leaf", "augment@leaf", *FROM_UNET}
     ("key", "value", "stages"),
     [
         ("device", "auto", set()),
+        ("execution.workers", 2, set()),
         ("precision", "bf16", {"train_unet@leaf", "anomaly_maps@leaf", *TRAINED}),
         ("recipe", "paper", {"train_unet@leaf", *TRAINED, "report"}),
         ("datasets.leaf.negatives", 8, {"split@leaf", "report"}),
@@ -108,6 +115,49 @@ def test_how_pictures_look_retrains_nothing(finished, tmp_path):
     pictures = project.root / "leanet/pictures.py"
     pictures.write_text(pictures.read_text().replace("inferno", "viridis"))
     assert project.repro() == {"augment@leaf", "anomaly_maps@leaf", "report"}
+
+
+def test_what_is_added_is_all_that_is_trained(finished, tmp_path):
+    """A second cross-validation, an attention point, a share of positives: each cell by each of its two epochs."""
+    project = finished.copy(tmp_path / "project")
+    (project.root / "sitecustomize.py").write_text(COUNTING)
+    before = pd.read_csv(project.root / "data/cv/leaf/cnn-direct/predictions.csv")
+    project.edit("split.repeats", 2)
+    project.edit("train_leanet.points", [1, 3, 5])
+    project.edit("sweep.shares", [0.7, 0.5])
+    project.repro(PYTHONPATH=str(project.root), EPOCHS=str(project.root / "epochs.log"))
+    added = {
+        "train_unet@leaf": ["fold 2", "fold 3"],
+        "train_leanet@leaf-cnn": [f"fold {fold} point 0 share 1" for fold in (2, 3)],
+        "train_leanet@leaf-cnn-direct": [f"fold {fold} point 3 share 1" for fold in (0, 1)]
+        + [f"fold {fold} point {point} share 1" for fold in (2, 3) for point in (1, 3, 5)],
+        "sweep@leaf-cnn": [f"fold {fold} point 0 share 0.7" for fold in (0, 1)]
+        + [f"fold {fold} point 0 share {share}" for fold in (2, 3) for share in (0.7, 0.5)],
+    }
+    trained = epochs(project.root)
+    assert trained == {f"{address} {cell}": 2 for address, cells in added.items() for cell in cells}
+    after = pd.read_csv(project.root / "data/cv/leaf/cnn-direct/predictions.csv")
+    same = after[after["fold"].isin([0, 1]) & after["point"].isin([1, 5])]
+    assert same.reset_index(drop=True).equals(before)
+
+
+def test_a_second_run_waits_for_the_first(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    with (project.root / "logs/repro.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        second = subprocess.Popen(
+            [sys.executable, "-m", "leanet", "repro"],
+            cwd=project.root,
+            env=os.environ | {"PATH": tools, "DVC_NO_ANALYTICS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        said = second.stderr.readline()
+        assert said == f"leanet repro: waits for the one that runs in {project.root} already\n"
+    assert "Data and pipelines are up to date." in second.communicate()[0]
+    assert second.returncode == 0
 
 
 def test_going_back_restores_and_does_not_train(finished, tmp_path):

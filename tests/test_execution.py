@@ -163,6 +163,15 @@ def test_a_file_is_there_whole_or_not_at_all(folder, monkeypatch):
     assert list(Path().iterdir()) == [Path("a")]
 
 
+def test_strides_and_shapes_come_back(folder):
+    turned = np.arange(24.0).reshape(2, 3, 4).transpose(2, 0, 1)
+    for write in (sealed.write, lambda *what: sealed.overwrite(*what, sync=False)):
+        write(Path("a"), {"turned": turned, "scalar": np.array(3.0), "empty": np.zeros((0, 2))}, {})
+        arrays, _ = sealed.read(Path("a"))
+        assert np.array_equal(arrays["turned"], turned)
+        assert (arrays["scalar"].shape, arrays["empty"].shape) == ((), (0, 2))
+
+
 def test_overwriting_takes_other_facts_and_other_shapes(folder):
     file = Path("a")
     for arrays, facts in (

@@ -1,5 +1,6 @@
 """The training loop, and what may reach what is fitted for a fold."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import nn
 from leanet import device as devices
 from leanet.data import imageset
 from leanet.errors import InputError
+from leanet.execution.checkpoint import Checkpoint
 from leanet.params import load
 from leanet.training.detect import Samples
 from leanet.training.loop import batches, fit
@@ -65,6 +67,16 @@ def test_a_loss_that_is_no_number_stops_the_training():
     network = nn.Linear(1, 1)
     with pytest.raises(InputError, match="loss is nan in epoch 1; lower learning_rate"):
         fit(network, lambda _: network.weight.sum() * float("nan"), 4, **DEFAULTS)
+
+
+def test_a_loss_that_stops_being_a_number_names_what_is_kept(tmp_path):
+    network, factors = nn.Linear(1, 1), iter([1, 1, float("nan")])
+    checkpoint = Checkpoint(tmp_path / "cell")
+    said = rf"loss is nan in epoch 3; lower learning_rate \(epoch 2 is kept in {tmp_path}\)"
+    with pytest.raises(InputError, match=said):
+        fit(network, lambda _: network.weight.sum() * next(factors), 4, **DEFAULTS, checkpoint=checkpoint)
+    checkpoint.wait()
+    assert len(checkpoint.load()[1]["history"]) == 2
 
 
 @pytest.mark.parametrize(("map_scale", "top"), [(20, [0.5, 2.0]), ("own-maximum", [1.0, 1.0])])
@@ -146,6 +158,7 @@ def test_no_test_image_reaches_what_is_fitted_for_its_fold(tiny):
 def test_two_runs_give_equal_predictions(finished, tmp_path, monkeypatch):
     project = finished.copy(tmp_path / "again")
     monkeypatch.chdir(project.root)
+    shutil.rmtree("data/kept")
     for row in ("cnn", "cnn-direct"):
         folder = project.root / "data/cv/leaf" / row
         first = (folder / "predictions.csv").read_bytes()

@@ -51,7 +51,9 @@ def _connect(address: str | None):
     try:
         import ray
     except ImportError:
-        raise InputError("execution.engine is ray, but Ray is not installed: pip install 'ray>=2.49'") from None
+        raise InputError(
+            "execution.engine is ray, but Ray is not installed: pip install 'ray[client]>=2.49'"
+        ) from None
     try:
         # The code travels along: no node can have another version of it.
         code = {"py_modules": [str(Path(leanet.__file__).parent)]}

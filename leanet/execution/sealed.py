@@ -61,7 +61,7 @@ def _sealed(arrays: dict[str, np.ndarray], facts: dict) -> dict[str, np.ndarray]
     said = json.dumps(facts).encode()
     page = np.zeros(-(-len(said) // PAGE) * PAGE, np.uint8)
     page[: len(said)] = np.frombuffer(said, np.uint8)
-    sealed = {name: np.ascontiguousarray(array) for name, array in arrays.items()} | {FACTS: page}
+    sealed = {name: np.asarray(array, order="C") for name, array in arrays.items()} | {FACTS: page}
     return sealed | {CHECKSUM: np.array([_checksum(sealed)], np.uint32)}
 
 

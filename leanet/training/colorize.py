@@ -38,7 +38,9 @@ def colouriser(arrays: dict, settings: dict, place: Place) -> Outcome:
         on_epoch=place.on_epoch,
         checkpoint=place.checkpoint,
     )
-    weights = {f"weights.{name}": weight.cpu().numpy() for name, weight in network.state_dict().items()}
+    # In plain order: safetensors writes an array of numpy's as it lies in memory, whatever its strides.
+    state = {name: weight.cpu().contiguous() for name, weight in network.state_dict().items()}
+    weights = {f"weights.{name}": weight.numpy() for name, weight in state.items()}
     facts = {"device": str(place.device), "precision": str(dtype), "images_trained": len(normals) * len(losses)}
     return Outcome({"losses": np.array(losses), **weights}, facts)
 
