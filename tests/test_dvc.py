@@ -180,6 +180,8 @@ def test_a_removed_row_leaves_nothing_in_the_report(finished, tmp_path):
     project.repro()
     assert "cnn-direct" not in (project.root / "metrics/report.json").read_text()
     assert not (project.root / "data/cv/leaf/cnn-direct").exists()
+    # Its four trainings, and the list of them.
+    assert project.run("python", "-m", "leanet", "prune").stdout.startswith("5 files of trainings that no result")
     # A machine that never had the row agrees on every hash: nothing is left to run there.
     never = finished.copy(tmp_path / "never")
     never.edit("rows", ["cnn"])
