@@ -1,8 +1,10 @@
 """The command line: `python -m leanet …`."""
 
 import argparse
+import contextlib
 import dataclasses
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -128,17 +130,29 @@ def datasets(arguments: argparse.Namespace) -> None:
 
 
 def track(arguments: argparse.Namespace) -> None:
-    if arguments.stage and arguments.stage != ["report"] and stage.time_taken(arguments.stage) < LONG:
-        return  # the report's call logs this one too
-    from leanet.tracking import track as log
+    from leanet import paths, store
 
+    everything = arguments.stage in ([], ["report"])
+    untracked = paths.LOGS / "untracked"  # is there while the store is down: not every stage shall wait for it
+    logging.disable()  # what MLflow says of its errors in pages is said here in a line
     try:
-        new = log(load(), [] if arguments.stage == ["report"] else arguments.stage)
-    except InputError as error:
+        if everything:
+            untracked.unlink(missing_ok=True)
+        elif untracked.exists() or stage.time_taken(arguments.stage) < LONG:
+            return  # the report's call logs this one too
+        from leanet.tracking import track as log
+
+        patience = store.PATIENCE if arguments.stage else None
+        new = log(load(), [] if everything else arguments.stage, patience)
+    except (Exception, KeyboardInterrupt) as error:
+        line = str(error) if isinstance(error, InputError) else store.refusal(error)
         if not arguments.stage:
-            raise
+            raise InputError(line) from None
         # Within a stage: what is computed stays computed, whatever becomes of its log.
-        print(f"warning: {error}", file=sys.stderr)
+        print(f"warning: {line}", file=sys.stderr)
+        if not everything:
+            with contextlib.suppress(OSError):
+                untracked.touch()
         return
     if not arguments.stage:
         print(f"{new} stages logged to MLflow; those logged before were left alone")

@@ -16,19 +16,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from leanet import paths, stage
+from leanet import paths, stage, store
 from leanet.data.imageset import sha256
-from leanet.errors import InputError
 from leanet.params import Params
 from leanet.rows import BASELINES
 from leanet.scores import Undefined, score_images, score_row
 
-EXPERIMENT = "leanet"
 KEY = "leanet.key"
 TEXTS = (".csv", ".json", ".md")
-# A server that is down shall cost seconds, not the minutes of MLflow's own retries.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
 
 @dataclass(frozen=True)
@@ -79,14 +74,11 @@ def records(params: Params) -> Iterator[Record]:
     yield Record("report", (), ("rows", "split", "sweep"), (paths.PICTURES,), files)
 
 
-def track(params: Params, chosen: list[str]) -> int:
+def track(params: Params, chosen: list[str], patience: float | None = None) -> int:
     """Log the stages whose outputs are there, the one `chosen` by stage and names or all; how many were new.
 
-    The store is `MLFLOW_TRACKING_URI`, or `mlflow.db` in the project's root. `LEANET_TRACKING=off` in
-    the environment logs nothing.
-
-    Raises:
-        InputError: MLflow refuses, cannot be reached or is not installed.
+    The store is `MLFLOW_TRACKING_URI`, or `mlflow.db` in the project's root; it is waited for `patience`
+    seconds in all, None for as long as MLflow does. `LEANET_TRACKING=off` in the environment logs nothing.
     """
     if os.environ.get("LEANET_TRACKING") == "off":
         return 0
@@ -96,28 +88,8 @@ def track(params: Params, chosen: list[str]) -> int:
         if chosen in ([], [record.stage, *record.names])
         and all(output.exists() for output in (*record.folders, *record.files))
     ]
-    try:
-        from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
-    except ImportError:
-        raise InputError("MLflow is not installed: nothing is tracked") from None
-    # Experiments of DVC may run in a throwaway copy; DVC_ROOT is the project that they came from.
-    root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
-    store = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
-    try:
-        client = MlflowClient(store)
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        if experiment:
-            experiment_id = experiment.experiment_id
-        else:
-            local = store.startswith("sqlite:")
-            experiment_id = client.create_experiment(EXPERIMENT, (root / "mlruns").as_uri() if local else None)
+    with store.opened(patience) as (client, experiment_id):
         return sum(_log(client, experiment_id, params, record) for record in wanted)
-    except (MlflowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"MLflow at {store} did not take it ({reason}); `python -m leanet track` tries again"
-        ) from None
 
 
 def _log(client, experiment_id: str, params: Params, record: Record) -> bool:

@@ -117,6 +117,16 @@ def finished(tmp_path_factory) -> Project:
     return project
 
 
+@pytest.fixture
+def tracked(finished, tmp_path, monkeypatch) -> Project:
+    """A finished project to track into a store of its own, as the working directory."""
+    project = finished.copy(tmp_path / "project")
+    monkeypatch.chdir(project.root)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    return project
+
+
 @pytest.fixture(scope="session")
 def potato() -> Path:
     """The real PlantVillage Potato images, where they are."""

@@ -11,7 +11,7 @@ PIECE = 2**16
 
 @dataclass(frozen=True)
 class Answer:
-    """What to answer to one GET; as it stands, an honest 200, or 206 where a range is asked for."""
+    """What to answer to one GET or POST; as it stands, an honest 200, or 206 where a range is asked for."""
 
     body: bytes = b""
     status: int = 200
@@ -27,7 +27,7 @@ class Answer:
 class Loopback:
     """Serves {path: body, or an answer, or answers to one request each, the last for all that follow}.
 
-    Use as a context manager. `asked` has the headers of each GET of a path, `served` the bytes of its bodies.
+    Use as a context manager. `asked` has the headers of each request for a path, `served` the bytes of its bodies.
     """
 
     def __init__(self, pages: dict[str, bytes | Answer | list[Answer]]):
@@ -43,6 +43,10 @@ class Loopback:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
+                loopback.answer(self)
+
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
                 loopback.answer(self)
 
             def log_message(self, *_):

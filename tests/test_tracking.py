@@ -1,33 +1,13 @@
+"""What is logged to MLflow, and when; tests/test_tracking_faults.py has what becomes of it in trouble."""
+
 import json
-import socket
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
+from mlflow_store import runs_by_name
 
-from leanet.errors import InputError
 from leanet.params import load
-from leanet.tracking import EXPERIMENT, track
-
-
-@pytest.fixture
-def tracked(finished, tmp_path, monkeypatch):
-    """A finished project to track into a store of its own, as the working directory."""
-    project = finished.copy(tmp_path / "project")
-    monkeypatch.chdir(project.root)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    return project
-
-
-def runs_by_name():
-    # By its whole path: MLflow keeps one store open for each address.
-    client = MlflowClient(f"sqlite:///{Path.cwd() / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
-    runs = client.search_runs([experiment], max_results=1000)
-    names = [run.info.run_name for run in runs]
-    assert len(names) == len(set(names)), "a run is there twice"
-    return client, dict(zip(names, runs, strict=True))
+from leanet.tracking import track
 
 
 def test_files_are_replayed_into_runs_once(tracked):
@@ -85,27 +65,7 @@ def test_a_long_stage_is_logged_as_it_ends_and_a_short_one_with_the_report(track
     assert list(runs_by_name()[1]) == ["split@leaf"]
 
 
-def test_a_server_that_is_down_costs_a_warning_and_no_training(tracked):
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
-    down = {"LEANET_TRACKING": "on", "MLFLOW_TRACKING_URI": address}
-    in_stage = tracked.run("python", "-m", "leanet", "track", "report", **down)
-    assert in_stage.returncode == 0
-    assert "warning: MLflow at" in in_stage.stderr
-    by_hand = tracked.run("python", "-m", "leanet", "track", **down)
-    assert by_hand.returncode == 1
-    assert "`python -m leanet track` tries again" in by_hand.stderr
-    assert "Traceback" not in in_stage.stderr + by_hand.stderr
-
-
 def test_off_logs_nothing(tracked, monkeypatch):
     monkeypatch.setenv("LEANET_TRACKING", "off")
     assert track(load(), []) == 0
     assert not (tracked.root / "mlflow.db").exists()
-
-
-def test_without_mlflow_one_line_says_so(tracked, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "mlflow", None)
-    with pytest.raises(InputError, match="MLflow is not installed"):
-        track(load(), [])

@@ -1,0 +1,241 @@
+"""Tracking in trouble: it costs a stage one line and a few seconds, and later every run is there once."""
+
+import json
+import logging
+import re
+import sqlite3
+import sys
+import threading
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import pytest
+from loopback import Answer, Loopback
+from mlflow_store import answers, runs_by_name
+
+from leanet import __main__, store, tracking
+from leanet.params import load
+
+LOOK = f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={store.EXPERIMENT}"
+WRITE = "/api/2.0/mlflow/runs/log-batch"
+UNET = ["train_unet", "leaf"]
+UNET_RUNS = {"train_unet@leaf", "train_unet@leaf fold 0", "train_unet@leaf fold 1"}
+LATER = "; `python -m leanet track` brings them in later\n"
+
+
+@pytest.fixture
+def command(tracked, monkeypatch, capfd):
+    """`python -m leanet track …` in this process: exit status, what it wrote to stderr, and seconds."""
+
+    def run(*stage: str) -> tuple[int, str, float]:
+        monkeypatch.setattr(sys, "argv", ["leanet", "track", *stage])
+        began, status, last = time.monotonic(), 0, ""
+        try:
+            __main__.main()
+        except SystemExit as end:
+            status, last = 1, f"{end.code}\n"
+        return status, capfd.readouterr().err + last, time.monotonic() - began
+
+    yield run
+    logging.disable(logging.NOTSET)
+
+
+def make_long(*stages: str) -> None:
+    """As if they had taken so long that they are logged as they end."""
+    for stage in stages:
+        log = Path(f"logs/{stage}.json")
+        log.write_text(json.dumps({"started": 0, "seconds": 300, "experiment": None}))
+
+
+SERVER_FAULTS = {
+    "hangs": (Answer(gate=threading.Event()), "TimeoutError"),
+    "drips": (Answer(b" " * 100, drip=0.3), "TimeoutError"),
+    "fails": (Answer(b"<html>\nInternal error", status=500), "too many 500 error responses"),
+    "is another": (Answer(b"<html>\n<title>Sign in</title>"), "not in a valid JSON format.*Sign in"),
+    "knows no such user": (Answer(b"Who are you?", status=401), "401.*Who are you?"),
+    "forbids": (Answer(b'{"error_code": "PERMISSION_DENIED", "message": "no"}', status=403), "DENIED: no"),
+    "is asked too much": (Answer(status=429, headers={"Retry-After": "3600"}), "too many 429 error responses"),
+    "dies in its answer": (Answer(b"{}", cut=1), "IncompleteRead"),
+}
+
+
+@pytest.mark.parametrize("place", [LOOK, WRITE], ids=["at once", "in the middle"])
+@pytest.mark.parametrize("fault", SERVER_FAULTS)
+def test_a_server_that(command, monkeypatch, fault, place):
+    answer, reason = SERVER_FAULTS[fault]
+    monkeypatch.setattr(store, "PATIENCE", 1)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "6")
+    pages = answers()
+    pages[place] = answer if place == LOOK else [Answer(pages[place]), answer]
+    with Loopback(pages) as server:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address("").replace("//", "//me:secret@"))
+        status, said, seconds = command("report")
+        assert (status, said.count("\n")) == (0, 1)
+        assert said.startswith(f"warning: MLflow at {server.address('')} did not take the runs (")
+        assert said.endswith(LATER)
+        assert re.search(reason, said)
+        assert len(server.asked[place]) == (1 if place == LOOK else 2)
+        assert seconds < 4
+
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+        if fault != "drips":  # by hand one may wait for it
+            status, said, _ = command()
+            assert (status, said.count("\n")) == (1, 1)
+            assert said.startswith("leanet: MLflow at")
+            assert said.endswith(LATER)
+
+
+def test_a_server_that_is_slow_costs_no_more_than_one_that_hangs(command, monkeypatch):
+    monkeypatch.setattr(store, "PATIENCE", 1.5)
+    with Loopback({path: Answer(body, drip=0.7 / (len(body) - 1)) for path, body in answers().items()}) as server:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address(""))
+        status, said, seconds = command("report")
+        assert sum(map(len, server.asked.values())) == 3
+    assert (status, said.count("\n")) == (0, 1)
+    assert seconds < 4
+
+
+def test_a_server_that_answers_steadily_may_take_longer_and_falter(tracked, monkeypatch):
+    pages = {path: Answer(body, drip=0.15 / (len(body) - 1)) for path, body in answers().items()}
+    steady = pages["/api/2.0/mlflow/runs/update"]
+    pages["/api/2.0/mlflow/runs/update"] = [steady, steady, replace(steady, drip=0.7)]
+    with Loopback(pages) as server:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address(""))
+        began = time.monotonic()
+        assert tracking.track(load(), UNET, patience=1) == 1
+        assert time.monotonic() - began > 1 + 0.7
+
+
+def test_only_the_first_stage_and_the_report_wait_for_a_server(command, monkeypatch):
+    make_long("split@leaf", "augment@leaf", "train_unet@leaf")
+    monkeypatch.setattr(store, "PATIENCE", 0.6)
+    with Loopback(answers() | {LOOK: Answer(gate=threading.Event())}) as server:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address(""))
+        warned = [bool(command(*stage)[1]) for stage in (["split", "leaf"], ["augment", "leaf"], UNET, ["report"])]
+        assert warned == [True, False, False, True]
+        assert len(server.asked[LOOK]) == 2
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert command(*UNET)[:2] == (0, "")  # the next run of the pipeline
+    assert runs_by_name()[1].keys() == UNET_RUNS
+
+
+def test_the_process_ends_though_its_server_never_answers(tracked):
+    with Loopback({LOOK: Answer(gate=threading.Event())}) as server:
+        began = time.monotonic()
+        done = tracked.run(
+            *(sys.executable, "-m", "leanet", "track", "report"),
+            LEANET_TRACKING="on",
+            MLFLOW_TRACKING_URI=server.address(""),
+            MLFLOW_HTTP_REQUEST_TIMEOUT="60",
+        )
+        assert time.monotonic() - began < 15
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (0, "", 1)
+
+
+def no_server(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+
+
+def no_such_kind_of_store(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "odd://store")
+
+
+def no_database(_):
+    Path("mlflow.db").write_bytes(b"no database" * 1000)
+
+
+def a_folder_as_database(_):
+    Path("mlflow.db").mkdir()
+
+
+def a_file_as_folder_of_artifacts(_):
+    Path("mlruns").touch()
+
+
+def no_mlflow(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+
+
+def a_cut_log(_):
+    Path("logs/download@leaf.json").write_text('{"started": 1')
+
+
+def control_c(monkeypatch):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "opened", interrupt)
+
+
+TROUBLE = {
+    no_server: "ConnectionRefusedError: ",
+    no_such_kind_of_store: "KeyError: 'odd'",
+    no_database: "DatabaseError: file is not a database",
+    a_folder_as_database: "IsADirectoryError: ",
+    a_file_as_folder_of_artifacts: "NotADirectoryError: ",
+    no_mlflow: "ModuleNotFoundError: ",
+    a_cut_log: "JSONDecodeError: ",
+    control_c: "KeyboardInterrupt",
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+def test_trouble_is_one_line_and_fails_no_stage(command, monkeypatch, trouble):
+    trouble(monkeypatch)
+    for stage, status, began in ((["report"], 0, "warning"), ([], 1, "leanet")):
+        ended, said, _ = command(*stage)
+        assert (ended, said.count("\n")) == (status, 1)
+        assert said.startswith(f"{began}: MLflow at {store.address()} did not take the runs ({TROUBLE[trouble]}")
+        assert said.endswith(LATER)
+
+
+def test_a_deleted_experiment_is_named_with_the_way_out(command):
+    make_long("split@leaf", "train_unet@leaf")
+    command("split", "leaf")
+    client, runs = runs_by_name()
+    client.delete_experiment(runs["split@leaf"].info.experiment_id)
+    status, said, _ = command(*UNET)
+    assert (status, said.count("\n")) == (0, 1)
+    client.restore_experiment(re.search("`mlflow experiments restore -x (.+?)`", said)[1])
+    Path("logs/untracked").unlink()
+    assert command(*UNET)[:2] == (0, "")
+    assert runs_by_name()[1].keys() == UNET_RUNS | {"split@leaf"}
+
+
+def test_an_experiment_that_another_process_makes_first_is_taken(tracked, monkeypatch):
+    tracking.track(load(), ["split", "leaf"])
+    look = mlflow.MlflowClient.get_experiment_by_name
+    seen = iter([None])
+    monkeypatch.setattr(mlflow.MlflowClient, "get_experiment_by_name", lambda *a: next(seen, look(*a)))
+    assert tracking.track(load(), UNET) == 1
+
+
+def test_a_database_cut_off_as_it_was_made_is_made_anew(tracked, monkeypatch):
+    def stop(_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mlflow.store.db.utils._upgrade_db", stop)
+        with pytest.raises(Killed):
+            tracking.track(load(), UNET)
+    assert not Path("mlflow.db").exists()
+    assert tracking.track(load(), UNET) == 1
+    assert runs_by_name()[1].keys() == UNET_RUNS
+
+
+def test_a_database_that_another_process_holds_is_one_line(command, monkeypatch):
+    make_long("split@leaf")
+    command("split", "leaf")
+    monkeypatch.setattr(store, "PATIENCE", 1)
+    with closing(sqlite3.connect("mlflow.db", isolation_level=None)) as other:
+        other.execute("begin immediate")
+        status, said, seconds = command("report")
+    assert (status, said.count("\n")) == (0, 1)
+    assert seconds < 4
+
+
+class Killed(BaseException):
+    """As kill -9 leaves no time to clean up, nothing may catch it."""
