@@ -22,7 +22,7 @@ from leanet.params import Params
 from leanet.rows import BASELINES
 from leanet.scores import Undefined, score_images, score_row
 
-KEY = "leanet.key"
+KEY, PARENT = "leanet.key", "mlflow.parentRunId"
 TEXTS = (".csv", ".json", ".md")
 
 
@@ -94,15 +94,15 @@ def track(params: Params, chosen: list[str], patience: float | None = None) -> i
 
 def _log(client, experiment_id: str, params: Params, record: Record) -> bool:
     """Make the runs of one stage, unless they are there; whether they were made."""
+    from mlflow.exceptions import MlflowException
+
     settings = _settings(params, record)
-    key = hashlib.sha256(json.dumps([record.address, settings]).encode())
+    digest = hashlib.sha256(json.dumps([record.address, settings]).encode())
     for file in record.outputs(*TEXTS):
-        key.update(sha256(file).encode())
-    found = client.search_runs([experiment_id], f"tags.`{KEY}` = '{key.hexdigest()}'")
-    if any(run.info.status == "FINISHED" for run in found):
+        digest.update(sha256(file).encode())
+    key = digest.hexdigest()
+    if _tidy(client, experiment_id, key):
         return False
-    for unfinished in found:
-        client.delete_run(unfinished.info.run_id)
 
     timing = _timing(record)
     tags = {
@@ -111,28 +111,44 @@ def _log(client, experiment_id: str, params: Params, record: Record) -> bool:
         "dvc.stage": record.address,
         "dvc.experiment": timing["experiment"] or "",
         "device": str(timing.get("device", "")),
-        KEY: key.hexdigest(),
+        KEY: key,
     }
     start = int(timing["started"] * 1000)
     run = client.create_run(experiment_id, start_time=start, tags=tags).info.run_id
-    _log_params(client, run, settings)
-    _log_dataset(client, run, record)
-    _log_metrics(client, run, _figures(record, params), start)
-    for picture in record.outputs(".png", ".html"):
-        client.log_artifact(run, str(picture))
-    for cell in _cells(record):
-        child_tags = {
-            "mlflow.runName": f"{record.address} {cell.name}",
-            "mlflow.parentRunId": run,
-            KEY + ".parent": key.hexdigest(),
-        }
-        child = client.create_run(experiment_id, start_time=start, tags=child_tags).info.run_id
-        _log_params(client, child, cell.params)
-        _log_metrics(client, child, cell.scores, start)
-        _log_metrics(client, child, {"loss": list(cell.losses)}, start)
-        client.set_terminated(child, end_time=start)
-    client.set_terminated(run, end_time=start + int(timing["seconds"] * 1000))
+    try:
+        _log_batch(client, run, settings, _figures(record, params), start)
+        _log_dataset(client, run, record)
+        for picture in record.outputs(".png", ".html"):
+            client.log_artifact(run, str(picture))
+        for cell in _cells(record):
+            child_tags = {"mlflow.runName": f"{record.address} {cell.name}", PARENT: run, KEY: key}
+            child = client.create_run(experiment_id, start_time=start, tags=child_tags).info.run_id
+            _log_batch(client, child, cell.params, cell.scores | {"loss": list(cell.losses)}, start)
+            client.set_terminated(child, end_time=start)
+        client.set_terminated(run, end_time=start + int(timing["seconds"] * 1000))
+    except MlflowException:
+        if client.get_run(run).info.lifecycle_stage == "active":
+            raise
+        # Deleted under our hands: another writer has taken this result over (see _tidy).
+    _tidy(client, experiment_id, key, written=True)
     return True
+
+
+def _tidy(client, experiment_id: str, key: str, written: bool = False) -> bool:
+    """Leave one finished run of a result, with its cells, and delete what else there is; whether there is one.
+
+    MLflow has no unique keys. Two writers at once may both finish; who looks last then sees both, and all agree
+    on the smallest id. What is unfinished was cut off, or another writer is still at it: before writing it goes
+    (that writer notices, and leaves the result to us), after it (`written`) it stays, to be judged when finished.
+    """
+    found = client.search_runs([experiment_id], f"tags.`{KEY}` = '{key}'", max_results=50_000)
+    parents = {run.info.run_id: run.info.status for run in found if PARENT not in run.data.tags}
+    kept = min((run for run, status in parents.items() if status == "FINISHED"), default=None)
+    spared = {run for run, status in parents.items() if status != "FINISHED"} if written else set()
+    for run in sorted(found, key=lambda run: PARENT in run.data.tags):  # a writer looks at the parent
+        if run.data.tags.get(PARENT, run.info.run_id) not in {kept, *spared}:
+            client.delete_run(run.info.run_id)
+    return kept is not None
 
 
 def _settings(params: Params, record: Record) -> dict[str, str]:
@@ -210,23 +226,18 @@ def _cells(record: Record) -> Iterator[_Cell]:
         yield _Cell({axis: f"{value:g}" for axis, value in zip(axes, place, strict=True)}, epochs["loss"], defined)
 
 
-def _log_params(client, run: str, settings: dict[str, str]) -> None:
-    from mlflow.entities import Param
-
-    client.log_batch(run, params=[Param(name, value) for name, value in settings.items()])
-
-
-def _log_metrics(client, run: str, figures: dict[str, float | list[float]], when: int) -> None:
-    """Log figures at once; a list is a figure by epoch."""
-    from mlflow.entities import Metric
+def _log_batch(
+    client, run: str, settings: dict[str, str], figures: dict[str, float | list[float]], when: int
+) -> None:
+    """Log settings and figures at once; a list is a figure by epoch."""
+    from mlflow.entities import Metric, Param
 
     points = [
         Metric(name, value, when, step)
         for name, values in figures.items()
         for step, value in (enumerate(values, start=1) if isinstance(values, list) else [(0, values)])
     ]
-    for start in range(0, len(points), 1000):  # MLflow takes no more in one call
-        client.log_batch(run, metrics=points[start : start + 1000])
+    client.log_batch(run, points, [Param(name, value) for name, value in settings.items()])
 
 
 def _log_dataset(client, run: str, record: Record) -> None:

@@ -2,19 +2,23 @@
 
 import json
 import logging
+import os
 import re
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import mlflow
 import pytest
 from loopback import Answer, Loopback
-from mlflow_store import answers, runs_by_name
+from mlflow.exceptions import MlflowException
+from mlflow_store import Server, answers, runs_by_name
 
 from leanet import __main__, store, tracking
 from leanet.params import load
@@ -239,3 +243,162 @@ def test_a_database_that_another_process_holds_is_one_line(command, monkeypatch)
 
 class Killed(BaseException):
     """As kill -9 leaves no time to clean up, nothing may catch it."""
+
+
+class Watched:
+    """An MlflowClient whose every call goes through `around(call, …)`."""
+
+    def __init__(self, client, around):
+        self.client, self.around = client, around
+
+    def __getattr__(self, name):
+        return partial(self.around, getattr(self.client, name))
+
+
+@pytest.fixture
+def watch(tracked, monkeypatch):
+    """Has tracking done with watched clients, and without the lock: as at a server that several projects share."""
+    tracking.track(load(), ["split", "leaf"])
+    monkeypatch.setattr(store, "_alone", lambda _: nullcontext())
+    connect = mlflow.MlflowClient
+
+    def begin(around):
+        monkeypatch.setattr(mlflow, "MlflowClient", lambda address: Watched(connect(address), around))
+
+    return begin
+
+
+def forget_unet_runs() -> None:
+    """Delete them, after a look whether each is there once and in its place."""
+    client, runs = runs_by_name()
+    assert runs.keys() == UNET_RUNS | {"split@leaf"}
+    parent = runs["train_unet@leaf"].info.run_id
+    for name in UNET_RUNS:
+        run = runs[name]
+        assert run.data.tags.get("mlflow.parentRunId") == (None if run.info.run_id == parent else parent)
+        client.delete_run(run.info.run_id)
+
+
+@pytest.mark.parametrize("error", [Killed(), MlflowException("the answer is lost")], ids=["killed", "lost"])
+def test_wherever_it_is_cut_off_the_next_call_leaves_each_run_once(watch, error):
+    left = 0
+
+    def around(call, *args, **kwargs):
+        nonlocal left
+        answer = call(*args, **kwargs)
+        left -= 1
+        if left == 0:
+            raise error
+        return answer
+
+    watch(around)
+    for calls in range(1, 100):
+        left = calls
+        try:
+            tracking.track(load(), UNET)
+            break  # it has fewer calls
+        except type(error):
+            tracking.track(load(), UNET)
+        forget_unet_runs()
+    assert calls > 10
+
+
+def test_two_writers_leave_each_run_once_however_their_calls_fall(watch):
+    turn, done = threading.Condition(), {}
+
+    def around(call, *args, **kwargs):
+        me = threading.current_thread().name
+        other = {"ahead": "behind", "behind": "ahead"}[me]
+        with turn:
+            turn.wait_for(lambda: done[other] is None or (done[me], me) < (done[other], other), 5)
+            try:
+                return call(*args, **kwargs)
+            finally:
+                done[me] += 1
+                turn.notify_all()
+
+    def write() -> None:
+        tracking.track(load(), UNET)
+        with turn:
+            done[threading.current_thread().name] = None
+            turn.notify_all()
+
+    watch(around)
+    for lead in range(16):
+        done |= {"ahead": -lead, "behind": 0}
+        both = [threading.Thread(target=write, name=name) for name in done]
+        for writer in both:
+            writer.start()
+        for writer in both:
+            writer.join()
+        assert done == {"ahead": None, "behind": None}
+        forget_unet_runs()
+
+
+def track_twice_at_once(**environment: str) -> None:
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-m", "leanet", "track"],
+            env=os.environ | environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    assert [(process.communicate()[1], process.returncode) for process in both] == [("", 0)] * 2
+
+
+def test_two_processes_at_once_make_one_database_with_every_run_once(tracked):
+    track_twice_at_once()
+    assert len([name for name in runs_by_name()[1] if " " not in name]) == 10
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A real MLflow server."""
+    server = Server(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+def has_begun(server: Server, stage: str) -> bool:
+    """Whether a run of this stage is there and not finished; read past the server from its database."""
+    query = "select 1 from runs where name = ? and status = 'RUNNING'"
+    with closing(sqlite3.connect(server.database)) as database:
+        return bool(database.execute(query, [stage]).fetchone())
+
+
+def test_a_server_killed_in_mid_run_has_every_run_once_in_the_end(tracked, server):
+    source = tracked.root / "leanet/__main__.py"
+    source.write_text(re.sub("^LONG = .*", "LONG = 0", source.read_text(), flags=re.M))
+    tracked.edit("sweep.point", 1)
+    server.wait()
+    over, cut_off = threading.Event(), threading.Event()
+
+    def kill_and_start_again() -> None:
+        while not has_begun(server, "sweep@leaf-cnn"):
+            if over.wait(0.002):
+                return
+        server.kill()
+        if has_begun(server, "sweep@leaf-cnn"):
+            cut_off.set()
+        server.start()
+
+    killer = threading.Thread(target=kill_and_start_again)
+    killer.start()
+    on = {"LEANET_TRACKING": "on", "MLFLOW_TRACKING_URI": server.address}
+    try:
+        done = tracked.run("dvc", "repro", **on)
+    finally:
+        over.set()
+        killer.join()
+    assert done.returncode == 0
+    assert cut_off.is_set()
+    assert done.stderr.count(f"warning: MLflow at {server.address} did not take the runs") in (1, 2)
+
+    server.wait()
+    track_twice_at_once(**on)
+    _, runs = runs_by_name(server.address)
+    assert len([name for name in runs if " " not in name]) == 10
+    assert {"sweep@leaf-cnn fold 0 point 0 share 0.5", "sweep@leaf-cnn fold 1 point 0 share 0.5"} < runs.keys()
