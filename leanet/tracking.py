@@ -243,6 +243,7 @@ def _log_batch(
 def _log_dataset(client, run: str, record: Record) -> None:
     """Which images these were: name, counts, and a hash over paths and contents."""
     from mlflow.entities import Dataset, DatasetInput
+    from mlflow.exceptions import MlflowException
 
     manifest = paths.split(record.names[0]) / "manifest.csv" if record.names else None
     if manifest is None or not manifest.exists():
@@ -256,4 +257,11 @@ def _log_dataset(client, run: str, record: Record) -> None:
         source=json.dumps({"manifest": manifest.as_posix()}),
         profile=json.dumps(profile),
     )
-    client.log_inputs(run, [DatasetInput(dataset, tags=[])])
+    inputs = [DatasetInput(dataset, tags=[])]
+    try:
+        client.log_inputs(run, inputs)
+    except MlflowException as error:
+        # MLflow looks for the data set, then adds it: another writer may have added it in between.
+        if error.error_code != "BAD_REQUEST":
+            raise
+        client.log_inputs(run, inputs)
