@@ -1,5 +1,6 @@
 """Stage train_leanet: cross-validate one row, a network for each fold and attention point (section 4-2)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def main(params: Params, dataset: str, row: str) -> dict:
 
 
 def save_examples(
-    jobs: list[Job], outcomes: list[Outcome], shown: np.ndarray, data: ImageSet, maps: Path, folder: Path
+    jobs: list[Job], outcomes: Sequence[Outcome], shown: np.ndarray, data: ImageSet, maps: Path, folder: Path
 ) -> None:
     """Write what the first fold's networks see in a few test images, for pictures (Fig. 5)."""
     for job, outcome in zip(jobs, outcomes, strict=True):

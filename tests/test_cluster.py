@@ -90,7 +90,7 @@ def test_trainings_come_to_the_same_there_as_here(finished, there, tmp_path, mon
     results = []
     for settings in (ONE_CORE, there):
         kept.prune([])
-        results.append(run(trainings, settings, device="cpu", address="train"))
+        results.append(list(run(trainings, settings, device="cpu", address="train")))
     for here, on_cluster in zip(*results, strict=True):
         assert here.facts == on_cluster.facts
         for name in here.arrays:

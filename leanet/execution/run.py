@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -25,7 +25,20 @@ from leanet.progress import Progress
 Ended = Iterator[tuple[str, Outcome]]  # jobs' keys, and what they came to
 
 
-def run(jobs: list[Job], settings: Execution, *, device: str, address: str) -> list[Outcome]:
+class Outcomes(Sequence[Outcome]):
+    """What jobs came to, read where it is asked for: the colourisers of many folds need not fit into memory."""
+
+    def __init__(self, keys: list[str]):
+        self._keys = keys
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, place: int) -> Outcome:
+        return kept.outcome(self._keys[place])
+
+
+def run(jobs: list[Job], settings: Execution, *, device: str, address: str) -> Outcomes:
     """What the jobs of the stage at `address` come to, in their order; each is kept as it ends.
 
     device: as in params.yaml.
@@ -36,28 +49,27 @@ def run(jobs: list[Job], settings: Execution, *, device: str, address: str) -> l
     digests = of_jobs.digests(jobs)
     keys = [of_jobs.key(job, digests) for job in jobs]
     kept.need(address, keys)
-    outcomes = {key: outcome for key in keys if (outcome := kept.outcome(key))}
-    if outcomes:
-        print(f"{address}: {len(outcomes)} of {len(jobs)} trainings are there from before", file=sys.stderr)
-    waiting = {key: job for key, job in zip(keys, jobs, strict=True) if key not in outcomes}
+    waiting = {key: job for key, job in zip(keys, jobs, strict=True) if not kept.outcome(key)}
+    if there := len(jobs) - len(waiting):
+        print(f"{address}: {there} of {len(jobs)} trainings are there from before", file=sys.stderr)
     if not waiting:
-        return [outcomes[key] for key in keys]
+        return Outcomes(keys)
     with Progress(sum(job.epochs for job in waiting.values()), address) as progress:
         for key, outcome in _engine(settings)(waiting, settings, device, progress):
             kept.keep(key, outcome)
             kept.checkpoint(key).drop()
-            outcomes[key] = outcome
-    return [outcomes[key] for key in keys]
+    return Outcomes(keys)
 
 
-def figures(outcomes: list[Outcome]) -> dict:
+def figures(outcomes: Sequence[Outcome]) -> dict:
     """What a stage notes of its trainings: devices, number formats, and images trained on in all."""
-    named = {name: sorted({outcome.facts[name] for outcome in outcomes}) for name in ("device", "precision")}
-    images = sum(outcome.facts["images_trained"] for outcome in outcomes)
+    facts = [outcome.facts for outcome in outcomes]
+    named = {name: sorted({each[name] for each in facts}) for name in ("device", "precision")}
+    images = sum(each["images_trained"] for each in facts)
     return {name: ", ".join(values) for name, values in named.items()} | {"images_trained": images}
 
 
-def save_history(jobs: list[Job], outcomes: list[Outcome], folder: Path) -> None:
+def save_history(jobs: list[Job], outcomes: Sequence[Outcome], folder: Path) -> None:
     """Write the loss of every epoch as `history.csv`."""
     by_job = (
         pd.DataFrame({**job.name, "epoch": range(1, len(losses) + 1), "loss": losses})

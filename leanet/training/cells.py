@@ -1,5 +1,6 @@
 """The cells of a cross-validation: one training each, for a fold, an attention point and a share of positives."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def jobs(
     return [job(cell) for cell in wanted]
 
 
-def predictions(jobs: list[Job], outcomes: list[Outcome], data: ImageSet) -> pd.DataFrame:
+def predictions(jobs: list[Job], outcomes: Sequence[Outcome], data: ImageSet) -> pd.DataFrame:
     """The scores of the test images, as in leanet.scores."""
     images = data.manifest[["path", "label"]]
     return pd.concat(
@@ -94,7 +95,7 @@ def predictions(jobs: list[Job], outcomes: list[Outcome], data: ImageSet) -> pd.
     )
 
 
-def save(jobs: list[Job], outcomes: list[Outcome], data: ImageSet, folder: Path) -> None:
+def save(jobs: list[Job], outcomes: Sequence[Outcome], data: ImageSet, folder: Path) -> None:
     """Write what cells came to as `predictions.csv` and `history.csv`, the loss (Eq. 1) by epoch."""
     scores = predictions(jobs, outcomes, data)
     scores.to_csv(folder / "predictions.csv", index=False, float_format="%.6f")
