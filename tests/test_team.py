@@ -10,7 +10,8 @@ import servers
 from conftest import Project
 from mlflow import MlflowClient
 
-from leanet.tracking import EXPERIMENT, KEY
+from leanet.store import EXPERIMENT
+from leanet.tracking import KEY
 
 
 def ran(project: Project, *command: str, **environment: str) -> str:
