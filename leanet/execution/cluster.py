@@ -1,5 +1,6 @@
 """Jobs on a Ray cluster, of this machine or of many: nodes need neither the data nor the project's code."""
 
+import socket
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -54,13 +55,21 @@ def _connect(address: str | None):
         raise InputError(
             "execution.engine is ray, but Ray is not installed: pip install 'ray[client]>=2.49'"
         ) from None
+    # The code travels along: no node can have another version of it.
+    code = {"py_modules": [str(Path(leanet.__file__).parent)]}
     try:
-        # The code travels along: no node can have another version of it.
-        code = {"py_modules": [str(Path(leanet.__file__).parent)]}
+        if address and ":" in address:
+            _knock(address)
         ray.init(address, runtime_env=code, logging_level="warning", log_to_driver=False)
-    except (ConnectionError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"execution.address: no Ray cluster answers at {address} ({error})") from None
     return ray
+
+
+def _knock(address: str) -> None:
+    """Where nobody listens, Ray itself waits for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _train(job: Job, device: str, key: str, threads: int, **arrays: np.ndarray) -> Outcome:
