@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from leanet import paths
 from leanet.data import imageset
@@ -36,6 +37,14 @@ def cluster():
     cluster.lost = [cluster.add_node(**small) for _ in range(2)]
     yield cluster
     cluster.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    """Those of the other tests' trainings stay as they were."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from conftest import Project
 from mlflow import MlflowClient
 
 from leanet.store import EXPERIMENT
-from leanet.tracking import KEY
+from leanet.tracking import PARENT
 
 
 def ran(project: Project, *command: str, **environment: str) -> str:
@@ -103,7 +103,7 @@ def test_several_log_at_once_and_each_result_is_there_once(shared, server, tmp_p
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
     runs = client.search_runs([experiment], max_results=1000)
     assert {run.info.status for run in runs} == {"FINISHED"}
-    stages = {run.info.run_id: run for run in runs if KEY in run.data.tags}
+    stages = {run.info.run_id: run for run in runs if PARENT not in run.data.tags}
     same = ("download", "split", "augment", "train_unet", "anomaly_maps", "baselines")
     assert Counter(run.info.run_name for run in stages.values()) == {
         **{f"{stage}@leaf": 1 for stage in same},

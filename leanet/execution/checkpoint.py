@@ -1,5 +1,6 @@
 """Where a training stands after its last whole epoch, kept on disk for when it is cut off."""
 
+import copy
 import threading
 import time
 from pathlib import Path
@@ -44,7 +45,7 @@ class Checkpoint:
         """
         self.wait()
         arrays = dict(_copy(name, tensor) for name, tensor in tensors.items())
-        facts = {**facts, "saved": time.time_ns()}
+        facts = copy.deepcopy(facts) | {"saved": time.time_ns()}
         file = self.files[self._turn]
         self._turn = 1 - self._turn
         sync = time.monotonic() - self._synced >= SECONDS_BETWEEN_SYNCS
