@@ -2,9 +2,12 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 PARAMS = Path("params.yaml")
 SOURCES = Path("data/sources")  # descriptions of data sets
@@ -114,6 +117,22 @@ def write(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(file) as part:
         part.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def alone(file: Path, waiting: str) -> Iterator[None]:
+    """No two processes work on `file` at once: the second prints the line `waiting`, and waits."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(file.with_name(f"{file.name}.lock"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        print(waiting, file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _sync(path: Path) -> None:

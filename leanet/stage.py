@@ -7,11 +7,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from leanet import faults, paths
 from leanet.errors import InputError
@@ -32,7 +29,8 @@ def run(name: str, main: Callable[..., dict | None]) -> None:
     try:
         params = load()
         _check_names(name, main, names, params)
-        with _alone(called):
+        waiting = f"{called}: waits for the process that runs it in this folder already"
+        with paths.alone(_log(called), waiting):
             started = time.time()
             figures = main(params, *names) or {}
             seconds = time.time() - started
@@ -48,22 +46,6 @@ def run(name: str, main: Callable[..., dict | None]) -> None:
             sys.exit(f"{called}: {line}")
         raise
     print(f"{called}: done in {seconds:.1f} s", file=sys.stderr)
-
-
-@contextmanager
-def _alone(called: str) -> Iterator[None]:
-    """No two processes run one stage in one folder: the second waits."""
-    paths.LOGS.mkdir(exist_ok=True)
-    lock = FileLock(paths.LOGS / f"{called}.lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        print(f"{called}: waits for the process that runs it in this folder already", file=sys.stderr)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _end_with_dvc() -> None:

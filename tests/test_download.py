@@ -333,7 +333,7 @@ def test_of_two_processes_one_downloads_and_the_other_waits(get):
             both.append(subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True))
             while not server.asked["/a"] and both[0].poll() is None:
                 time.sleep(0.02)
-        assert "set.zip: waiting for another process that downloads it" in both[1].stderr.readline()
+        assert "set.zip: waits for another process that downloads it" in both[1].stderr.readline()
         open_gate.set()
         assert both[1].communicate(timeout=20)[1] == ""
         assert both[0].communicate(timeout=20)[1].count("\n") <= 1  # progress

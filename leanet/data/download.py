@@ -4,17 +4,15 @@ import hashlib
 import json
 import os
 import re
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 import requests
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
+from leanet import paths
 from leanet.data.web import PassingError, RefusedError, ask, patiently
 from leanet.errors import InputError
 from leanet.progress import Progress
@@ -56,8 +54,7 @@ def download(remote: Remote, folder: Path, seen: Path) -> Path:
             remote = replace(remote, size=first["size"], sha256=first["sha256"])
             held = f"; these are those first seen: trust the new file by removing their entry in {seen}"
         if not _is_there(file, remote, held):
-            folder.mkdir(parents=True, exist_ok=True)
-            with _alone(file):
+            with paths.alone(file, f"{file}: waits for another process that downloads it"):
                 if not _is_there(file, remote, held):  # another process may have brought it meanwhile
                     _bring(remote, file, held)
     except OSError as error:
@@ -77,9 +74,7 @@ def record(remote: Remote, folder: Path, seen: Path) -> None:
         return
     with FileLock(file.with_name(f"{seen.name}.lock")):
         known = _read_seen(seen) | {file.name: {"sha256": _digest(file, "sha256"), "size": file.stat().st_size}}
-        new = seen.with_name(f"{seen.name}.new")
-        new.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(new, seen)
+        paths.write(seen, json.dumps(known, indent=2, sort_keys=True) + "\n")
 
 
 class _Part:
@@ -195,21 +190,6 @@ def _copy(response: requests.Response, out: BinaryIO, start: int, total: int | N
                     raise PassingError(f"only {done - mark} bytes in {now - since:.0f} s")
                 since, mark = now, done
     return done
-
-
-@contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    """Keeps other processes from downloading `file` at the same time."""
-    lock = FileLock(file.with_name(f"{file.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"{file}: waiting for another process that downloads it", file=sys.stderr)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _is_there(file: Path, remote: Remote, held: str) -> bool:
