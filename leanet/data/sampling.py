@@ -1,7 +1,6 @@
 """Which images take part, and which fold each is tested in (sections 4-1, 4-2)."""
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold
 
 from leanet.data.layout import Item
 from leanet.errors import InputError
@@ -50,6 +49,8 @@ def assign_folds(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) 
                 "fewer folds, or split.groups: apart, if that is what you want"
             )
     if len(np.unique(groups)) == len(labels):
+        from sklearn.model_selection import StratifiedKFold  # takes a second: trainings need it not
+
         fold_of = np.empty(len(labels), dtype=np.int64)
         splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
         for fold, (_, tested) in enumerate(splitter.split(labels, labels)):

@@ -5,10 +5,10 @@ import hashlib
 import inspect
 from collections.abc import Callable
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import torch
-import torchvision
 
 
 def imported_modules(script: Path, root: Path) -> set[str]:
@@ -38,7 +38,7 @@ def digest(function: Callable) -> str:
     """A hash of the code that `function` runs, torch's version included; comments and docstrings do not count."""
     file = Path(inspect.getfile(function)).resolve()
     root = file.parents[function.__module__.count(".")]
-    said = [function.__qualname__, torch.__version__, torchvision.__version__]
+    said = [function.__qualname__, torch.__version__, metadata.version("torchvision")]
     for module in sorted(imported_modules(file, root)):
         tree = ast.parse((root / module).read_text(encoding="utf-8"))
         said += [module, ast.dump(_without_docstrings(tree))]
