@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"  # threads of several processes would wait for one another, spinning
 
 ROOT = Path(__file__).parent.parent
 
@@ -110,11 +114,18 @@ def tiny(tmp_path, monkeypatch) -> Project:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Project:
     """A tiny project after one `dvc repro`, in a git repository; shared, so copy it before a change."""
-    project = make_tiny(tmp_path_factory.mktemp("finished") / "project")
-    for tool in ("git", "dvc"):
-        assert project.run(tool, "init", "-q").returncode == 0
-    assert len(project.repro()) == 10
-    return project
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # one for all of them
+        base = base.parent
+    root = base / "finished/project"
+    with FileLock(base / "finished.lock"):
+        if not root.exists():
+            project = make_tiny(root.with_suffix(".new"))
+            for tool in ("git", "dvc"):
+                assert project.run(tool, "init", "-q").returncode == 0
+            assert len(project.repro()) == 10
+            project.root.rename(root)
+    return Project(root)
 
 
 @pytest.fixture

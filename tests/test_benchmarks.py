@@ -18,6 +18,8 @@ from leanet import device as devices
 from leanet.params import TrainLEANet
 from leanet.training.detect import Samples, train_cell
 
+pytestmark = pytest.mark.alone
+
 
 def sleeper(seconds: float):
     return partial(time.sleep, seconds)

@@ -22,6 +22,8 @@ from leanet.execution.run import run
 from leanet.params import Execution, load
 from leanet.training.cells import cells, jobs
 
+pytestmark = pytest.mark.alone
+
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 ONE_CORE = Execution(cpus=1)  # rounding depends on how many share a sum
 

@@ -12,6 +12,8 @@ import pytest
 
 from benchmarks.interrupted import COUNTING, epochs
 
+pytestmark = pytest.mark.alone
+
 STAGE = ("train_leanet", "leaf", "cnn-direct")
 ADDRESS = "train_leanet@leaf-cnn-direct"
 AFTER = "a training after its last whole epoch"

@@ -23,6 +23,8 @@ from mlflow_store import Server, answers, runs_by_name
 from leanet import __main__, store, tracking
 from leanet.params import load
 
+pytestmark = pytest.mark.alone
+
 LOOK = f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={store.EXPERIMENT}"
 WRITE = "/api/2.0/mlflow/runs/log-batch"
 UNET = ["train_unet", "leaf"]
