@@ -24,7 +24,8 @@ lint: $(READY) ## check style, and format
 	ruff format .
 
 ui: $(READY) ## open MLflow on http://127.0.0.1:5000 to look at the runs
-	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+	@case "$$MLFLOW_TRACKING_URI" in http*) echo "the runs are on $$MLFLOW_TRACKING_URI; open it in a browser" ;; \
+	*) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" ;; esac
 
 lock: $(READY) ## make requirements.txt anew from the ranges in pyproject.toml
 	pip install -q uv

@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from leanet import stage
+from leanet import faults, stage
 from leanet.errors import InputError
 from leanet.params import load
 
@@ -134,6 +134,10 @@ def track(arguments: argparse.Namespace) -> None:
 
     everything = arguments.stage in ([], ["report"])
     untracked = paths.LOGS / "untracked"  # is there while the store is down: not every stage shall wait for it
+    if os.environ.get("LEANET_TRACKING") == "off":
+        if not arguments.stage:
+            print("LEANET_TRACKING is off: nothing is logged")
+        return
     logging.disable()  # what MLflow says of its errors in pages is said here in a line
     try:
         if everything:
@@ -145,7 +149,10 @@ def track(arguments: argparse.Namespace) -> None:
         patience = store.PATIENCE if arguments.stage else None
         new = log(load(), [] if everything else arguments.stage, patience)
     except (Exception, KeyboardInterrupt) as error:
-        line = str(error) if isinstance(error, InputError) else store.refusal(error)
+        if isinstance(error, KeyboardInterrupt):
+            line = f"interrupted{store.LATER}"
+        else:
+            line = str(error) if isinstance(error, InputError) else store.refusal(error)
         if not arguments.stage:
             raise InputError(line) from None
         # Within a stage: what is computed stays computed, whatever becomes of its log.
@@ -170,8 +177,19 @@ def repro(_: argparse.Namespace) -> None:
     except BlockingIOError:
         print(f"leanet repro: waits for the one that runs in {Path.cwd()} already", file=sys.stderr)
         fcntl.flock(lock, fcntl.LOCK_EX)
+    _drop_cut_off(Path(".dvc/tmp/rwlock"))
     os.set_inheritable(lock, True)  # held by dvc, whose process this one becomes, to its end
     os.execvp("dvc", ["dvc", "repro"])
+
+
+def _drop_cut_off(lock: Path) -> None:
+    """Remove DVC's file of locks where a full disk has cut it off: DVC would refuse to run ever after."""
+    try:
+        json.loads(lock.read_text(encoding="utf-8") or "{}")
+    except FileNotFoundError:
+        pass
+    except ValueError:
+        lock.unlink()
 
 
 def prune(_: argparse.Namespace) -> None:
@@ -225,6 +243,12 @@ def main() -> None:
         arguments.function(arguments)
     except InputError as error:
         sys.exit(f"leanet: {error}")
+    except KeyboardInterrupt:
+        sys.exit("leanet: interrupted")
+    except OSError as error:
+        if line := faults.explain(error):
+            sys.exit(f"leanet: {line}")
+        raise
 
 
 if __name__ == "__main__":

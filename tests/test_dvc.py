@@ -160,6 +160,14 @@ def test_a_second_run_waits_for_the_first(finished, tmp_path):
     assert second.returncode == 0
 
 
+def test_a_lock_that_a_full_disk_cut_off_stops_no_run(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    lock = project.root / ".dvc/tmp/rwlock"
+    lock.write_text('{"data/split/leaf": {"read": [')
+    assert project.run("dvc", "repro").returncode != 0
+    assert "up to date" in project.run("python", "-m", "leanet", "repro").stdout
+
+
 def test_going_back_restores_and_does_not_train(finished, tmp_path):
     project = finished.copy(tmp_path / "project")
     predictions = project.root / "data/cv/leaf/cnn-direct/predictions.csv"
