@@ -17,6 +17,7 @@ EXPERIMENT = "leanet"
 # Seconds that a stage waits in all for a store that hangs or is slow. In a run of the pipeline two stages do: the
 # first that finds it so, and the report.
 PATIENCE = 5
+LATER = "; `python -m leanet track` brings them in later"
 PROMPT = 0.5  # an answer within so many seconds is no wait: a store that is well may be given any number of runs
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # seven take minutes, and may create a run twice
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
@@ -39,12 +40,20 @@ def reason(error: BaseException) -> str:
 def refusal(error: BaseException) -> str:
     """The line for the user; without the password that an address may have."""
     line = f"MLflow at {address()} did not take the runs ({reason(error)})"
-    return re.sub(r"//[^/@\s]*@", "//", line) + "; `python -m leanet track` brings them in later"
+    return re.sub(r"//[^/@\s]*@", "//", line) + LATER
 
 
 @contextmanager
 def opened(patience: float | None) -> Iterator[tuple]:
-    """A client and the id of the experiment; `patience`: seconds to wait in all, None: as long as MLflow does."""
+    """A client and the id of the experiment; `patience`: seconds to wait in all, None: as long as MLflow does.
+
+    Raises:
+        InputError: the address is none, or the experiment was deleted.
+    """
+    if "://" not in address() and address() != "databricks":
+        raise InputError(
+            f"MLFLOW_TRACKING_URI is {address()}, expected an address such as http://HOST:5000 or sqlite:///mlflow.db"
+        )
     from mlflow import MlflowClient
 
     with _alone(patience):

@@ -7,7 +7,6 @@ results, so the same result is logged once, however often it is tracked.
 
 import hashlib
 import json
-import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pandas as pd
 
 from leanet import paths, stage, store
 from leanet.data.imageset import sha256
+from leanet.errors import InputError
 from leanet.params import Params
 from leanet.rows import BASELINES
 from leanet.scores import Undefined, score_images, score_row
@@ -78,13 +78,17 @@ def track(params: Params, chosen: list[str], patience: float | None = None) -> i
     """Log the stages whose outputs are there, the one `chosen` by stage and names or all; how many were new.
 
     The store is `MLFLOW_TRACKING_URI`, or `mlflow.db` in the project's root; it is waited for `patience`
-    seconds in all, None for as long as MLflow does. `LEANET_TRACKING=off` in the environment logs nothing.
+    seconds in all, None for as long as MLflow does.
+
+    Raises:
+        InputError: no stage is called so.
     """
-    if os.environ.get("LEANET_TRACKING") == "off":
-        return 0
+    every = list(records(params))
+    if chosen and chosen not in [[record.stage, *record.names] for record in every]:
+        raise InputError(f"params.yaml has no stage {' '.join(chosen)}")
     wanted = [
         record
-        for record in records(params)
+        for record in every
         if chosen in ([], [record.stage, *record.names])
         and all(output.exists() for output in (*record.folders, *record.files))
     ]

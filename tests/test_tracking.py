@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from mlflow_store import runs_by_name
 
+from leanet.errors import InputError
 from leanet.params import load
 from leanet.tracking import track
 
@@ -65,7 +66,12 @@ def test_a_long_stage_is_logged_as_it_ends_and_a_short_one_with_the_report(track
     assert list(runs_by_name()[1]) == ["split@leaf"]
 
 
-def test_off_logs_nothing(tracked, monkeypatch):
-    monkeypatch.setenv("LEANET_TRACKING", "off")
-    assert track(load(), []) == 0
+def test_off_logs_nothing(tracked):
+    done = tracked.run("python", "-m", "leanet", "track", LEANET_TRACKING="off")
+    assert done.stdout == "LEANET_TRACKING is off: nothing is logged\n"
     assert not (tracked.root / "mlflow.db").exists()
+
+
+def test_a_stage_that_is_not_there_is_said(tracked):
+    with pytest.raises(InputError, match="params.yaml has no stage train_leanet leaf vgg16"):
+        track(load(), ["train_leanet", "leaf", "vgg16"])

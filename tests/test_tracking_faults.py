@@ -184,7 +184,6 @@ TROUBLE = {
     a_file_as_folder_of_artifacts: "NotADirectoryError: ",
     no_mlflow: "ModuleNotFoundError: ",
     a_cut_log: "JSONDecodeError: ",
-    control_c: "KeyboardInterrupt",
 }
 
 
@@ -196,6 +195,15 @@ def test_trouble_is_one_line_and_fails_no_stage(command, monkeypatch, trouble):
         assert (ended, said.count("\n")) == (status, 1)
         assert said.startswith(f"{began}: MLflow at {store.address()} did not take the runs ({TROUBLE[trouble]}")
         assert said.endswith(LATER)
+
+
+def test_an_interruption_and_what_is_no_address_are_one_line(command, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "127.0.0.1:9")
+    expected = "expected an address such as http://HOST:5000 or sqlite:///mlflow.db"
+    assert command()[:2] == (1, f"leanet: MLFLOW_TRACKING_URI is 127.0.0.1:9, {expected}\n")
+    control_c(monkeypatch)
+    assert command()[:2] == (1, f"leanet: interrupted{LATER}")
+    assert command("report")[:2] == (0, f"warning: interrupted{LATER}")
 
 
 def test_a_deleted_experiment_is_named_with_the_way_out(command):
