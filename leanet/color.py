@@ -60,6 +60,8 @@ def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
     With the parametric factors k_L = k_C = k_H = 1. Names and steps follow Sharma, Wu & Dalal,
     "The CIEDE2000 color-difference formula", Color Research and Application 30(1), 2005.
     """
+    if torch.compiler.is_exporting():  # a graph for any number of images has no number of pieces
+        return _ciede2000(*lab1.unbind(-3), *lab2.unbind(-3))
     planes = [plane.reshape(-1) for lab in (lab1, lab2) for plane in lab.unbind(-3)]
     # Some fifty operations: on the CPU they go over pieces that stay in its caches.
     piece = PIECE if lab1.device.type == "cpu" else max(1, planes[0].numel())
@@ -83,9 +85,9 @@ def _ciede2000(L1: Tensor, a1: Tensor, b1: Tensor, L2: Tensor, a2: Tensor, b2: T
     # Step 2: differences. (dx, dy) is 2 sin(Δh'/2) long. Its sign is that of sin Δh'; for hues just opposite,
     # Sharma's: plus where h2' is the larger, which is where h1' lies in [0°, 180°).
     dx, dy = x2 - x1, y2 - y1
-    opposite = torch.copysign(torch.full_like(x1, TINY), torch.add(y1, x1, alpha=TINY))
+    opposite = torch.where(torch.add(y1, x1, alpha=TINY) < 0, -TINY, TINY)
     turn = torch.addcmul(torch.addcmul(opposite, x1, y2), y1, x2, value=-1)
-    turn = torch.copysign(torch.ones_like(turn), turn)
+    turn = torch.where(turn < 0, -1.0, 1.0)
     dH = torch.addcmul(dx * dx, dy, dy).mul_(C1).mul_(C2).sqrt_().mul_(turn)
 
     # Step 3: means. The mean hue lies along the sum of the unit vectors and, turned by 90°, along their

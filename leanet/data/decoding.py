@@ -35,8 +35,10 @@ _TURNED = {  # by EXIF orientation
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-def decode(file: Path, side: int) -> np.ndarray:
-    """The image in `file` as sRGB, uint8 (side, side, 3).
+def decode(source: Path | bytes | Image.Image, side: int, name: str | None = None) -> np.ndarray:
+    """The image in a file, in its bytes, or opened by Pillow, as sRGB, uint8 (side, side, 3).
+
+    name: what errors call it; None calls a file by its path.
 
     It is turned upright by its EXIF orientation and converted to sRGB by its ICC profile. Without a profile
     (or with one that does not fit), RGB is taken for sRGB, and CMYK becomes (1 − ink) · (1 − black), a JPEG's
@@ -50,7 +52,7 @@ def decode(file: Path, side: int) -> np.ndarray:
         InputError: the file is no image, is cut off or damaged, has more than MAX_PIXELS pixels, or pixels
             whose range nothing says (floats, 32 bits).
     """
-    return np.asarray(_resized(_read(file, "white"), side, Image.Resampling.BICUBIC))
+    return np.asarray(_resized(_read(source, name, "white"), side, Image.Resampling.BICUBIC))
 
 
 def decode_mask(file: Path, side: int) -> np.ndarray:
@@ -62,8 +64,15 @@ def decode_mask(file: Path, side: int) -> np.ndarray:
     Raises:
         InputError: as `decode`.
     """
-    grey = _read(file, "black").convert("L")
+    grey = _read(file, None, "black").convert("L")
     return np.asarray(_resized(grey, side, Image.Resampling.NEAREST)) > (127 if grey.getextrema()[1] > 1 else 0)
+
+
+def picture(source: Path | bytes | Image.Image, longest: int) -> Image.Image:
+    """What `decode` reads, in its own proportions, mode RGB, at most `longest` pixels along a side."""
+    image = _read(source, None, "white")
+    image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return image
 
 
 def size(file: Path) -> tuple[int, int]:
@@ -122,27 +131,34 @@ def _resized(image: Image.Image, side: int, how: Image.Resampling) -> Image.Imag
     return image if image.size == (side, side) else image.resize((side, side), how)
 
 
-def _read(file: Path, background: str) -> Image.Image:
-    """The first image in `file`, upright, in mode RGB, on `background` where it is transparent."""
+def _read(source: Path | bytes | Image.Image, name: str | None, background: str) -> Image.Image:
+    """The first image in `source`, upright, in mode RGB, on `background` where it is transparent."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they are of metadata: where pixels are missing, Pillow raises
-            with Image.open(file, formats=FORMATS) as image:
-                _check(image)
-                image.load()
-                how = _TURNED.get(_orientation(image))
-                srgb = _to_srgb(image, background)
-                return srgb if how is None else srgb.transpose(how)
+            if isinstance(source, Image.Image):
+                return _upright(source, background)
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+                return _upright(image, background)
     except InputError as error:
         reason = str(error)
     except Image.DecompressionBombError:
         reason = _TOO_LARGE
     except UnidentifiedImageError:
-        reason = f"no {', '.join(FORMATS)} that can be read" if file.stat().st_size else "it is empty"
+        empty = not (len(source) if isinstance(source, bytes) else source.stat().st_size)
+        reason = "it is empty" if empty else f"no {', '.join(FORMATS)} that can be read"
     except Exception as error:  # on damaged bytes, decoders raise nearly anything
         damage = "damaged or cut off: " + (" ".join(str(error).split()) or type(error).__name__)
         reason = getattr(error, "strerror", None) or damage
-    raise InputError(f"{file}: cannot be decoded as an image ({reason})")
+    raise InputError(f"{name or source}: cannot be decoded as an image ({reason})")
+
+
+def _upright(image: Image.Image, background: str) -> Image.Image:
+    _check(image)
+    image.load()
+    how = _TURNED.get(_orientation(image))
+    srgb = _to_srgb(image, background)
+    return srgb if how is None else srgb.transpose(how)
 
 
 def _check(image: Image.Image) -> None:
