@@ -11,7 +11,7 @@ from leanet.data import imageset
 from leanet.execution.job import Job
 from leanet.execution.run import figures, run, save_history
 from leanet.params import Params
-from leanet.training import colorize
+from leanet.training import colorize, weights
 
 
 def main(params: Params, dataset: str) -> dict:
@@ -41,7 +41,7 @@ def main(params: Params, dataset: str) -> dict:
     outcomes = run(jobs, params.execution, device=params.device, address=stage.address("train_unet", [dataset]))
     with paths.whole(paths.unet(dataset)) as folder:
         for fold, outcome in zip(data.folds, outcomes, strict=True):
-            save_file(colorize.weights(outcome), folder / f"fold{fold}.safetensors")
+            save_file(weights.unpack(outcome.arrays), folder / f"fold{fold}.safetensors")
         save_history(jobs, outcomes, folder)
     return figures(outcomes)
 

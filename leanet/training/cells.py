@@ -42,11 +42,12 @@ def jobs(
     maps: Path,
     params: Params,
     shown: np.ndarray | None = None,
+    keep_weights: bool = False,
 ) -> list[Job]:
     """The trainings of `row` for the `wanted` cells.
 
     maps: the folder of the anomaly maps of all images by each fold's colouriser. shown: test images of the first
-    fold to keep for pictures what its networks see in them (Fig. 5).
+    fold to keep for pictures what its networks see in them (Fig. 5). keep_weights: whether outcomes have them.
     """
     # Shapes without weights: a point that is not there is said before hours of training.
     with torch.device("meta"):
@@ -75,6 +76,7 @@ def jobs(
                 "fold": cell.fold,
                 "recipe": params.recipe,
                 "precision": params.precision,
+                "keep_weights": keep_weights,
                 "train_leanet": asdict(
                     # What concerns this training alone: another point beside its own changes nothing.
                     replace(params.train_leanet, points=[cell.point], learning_rate=rate, learning_rate_vgg=rate)

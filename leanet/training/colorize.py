@@ -15,6 +15,7 @@ from leanet.execution.job import Outcome, Place
 from leanet.fancy_pca import Basis
 from leanet.models.unet import UNet, to_unit
 from leanet.params import TrainUNet
+from leanet.training import weights
 from leanet.training.loop import fit
 
 
@@ -23,7 +24,7 @@ def colouriser(arrays: dict, settings: dict, place: Place) -> Outcome:
 
     arrays: images uint8 (N, side, side, 3); normals (n,), which of them to train on; eigenvalues and eigenvectors
         of their Fancy-PCA basis. settings: fold, std, recipe, precision, and train_unet as in params.yaml.
-    Outcome: losses (epochs,), and the weights by their names in UNet, each after "weights.".
+    Outcome: losses (epochs,), and the weights (leanet.training.weights).
     """
     dtype = devices.number_format(settings["precision"], place.device)
     normals = OnDevice(arrays["images"], arrays["normals"], place.device)
@@ -38,17 +39,8 @@ def colouriser(arrays: dict, settings: dict, place: Place) -> Outcome:
         on_epoch=place.on_epoch,
         checkpoint=place.checkpoint,
     )
-    # In plain order: safetensors writes an array of numpy's as it lies in memory, whatever its strides.
-    state = {name: weight.cpu().contiguous() for name, weight in network.state_dict().items()}
-    weights = {f"weights.{name}": weight.numpy() for name, weight in state.items()}
     facts = {"device": str(place.device), "precision": str(dtype), "images_trained": len(normals) * len(losses)}
-    return Outcome({"losses": np.array(losses), **weights}, facts)
-
-
-def weights(outcome: Outcome) -> dict[str, np.ndarray]:
-    """Of a colouriser, by their names in UNet."""
-    prefix = "weights."
-    return {name.removeprefix(prefix): x for name, x in outcome.arrays.items() if name.startswith(prefix)}
+    return Outcome({"losses": np.array(losses), **weights.pack(network)}, facts)
 
 
 def train_unet(

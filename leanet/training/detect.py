@@ -16,6 +16,7 @@ from leanet.execution.job import Outcome, Place
 from leanet.models.leanet import LEANet, build, loss, score
 from leanet.params import TrainLEANet
 from leanet.training import recipe as recipes
+from leanet.training import weights
 from leanet.training.loop import fit
 
 
@@ -52,12 +53,15 @@ class Samples:
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """What the network takes: images (B, 3, side, side) in [0, 1], maps (B, 1, side, side)."""
-        maps = self.maps[indices].float()[:, None]
-        if self.map_scale == "own-maximum":
-            maps = maps / maps.amax(dim=(2, 3), keepdim=True).clamp(min=1e-6)
-        else:
-            maps = maps / self.map_scale
-        return from_bytes(self.images[indices]), maps
+        return from_bytes(self.images[indices]), scale(self.maps[indices].float(), self.map_scale)
+
+
+def scale(maps: Tensor, map_scale: float | str) -> Tensor:
+    """Anomaly maps (B, side, side) in ΔE₀₀, as a network takes them, (B, 1, side, side)."""
+    maps = maps[:, None]
+    if map_scale == "own-maximum":
+        return maps / maps.amax(dim=(2, 3), keepdim=True).clamp(min=1e-6)
+    return maps / map_scale
 
 
 def cell(arrays: dict, settings: dict, place: Place) -> Outcome:
@@ -65,8 +69,9 @@ def cell(arrays: dict, settings: dict, place: Place) -> Outcome:
 
     arrays: images, maps and labels of the whole set, as in Samples; train, test and shown, which of them to
         train on, to score and to look at.
-    settings: row, point, fold, recipe, precision, and train_leanet as in params.yaml.
-    Outcome: losses (epochs,), scores (test images,), and of a row that attends, what it sees in the shown images.
+    settings: row, point, fold, recipe, precision, keep_weights, and train_leanet as in params.yaml.
+    Outcome: losses (epochs,), scores (test images,), of a row that attends what it sees in the shown images, and
+    if they are to be kept, the weights (leanet.training.weights).
     """
     dtype = devices.number_format(settings["precision"], place.device)
     wanted = TrainLEANet(**settings["train_leanet"])
@@ -85,9 +90,10 @@ def cell(arrays: dict, settings: dict, place: Place) -> Outcome:
     )
     scores = predict(network, test, recipe=settings["recipe"], dtype=dtype)
     seen = look(network, shown, dtype=dtype) if len(shown.labels) else {}
+    kept = weights.pack(network) if settings["keep_weights"] else {}
     trained = len(train.labels) * len(losses)
     facts = {"device": str(place.device), "precision": str(dtype), "images_trained": trained}
-    return Outcome({"losses": np.array(losses), "scores": scores, **seen}, facts)
+    return Outcome({"losses": np.array(losses), "scores": scores, **seen, **kept}, facts)
 
 
 def train_cell(
@@ -111,7 +117,7 @@ def train_cell(
     devices.seed(settings.seed, fold)
     network = build(row, side=data.images.side, point=point, pretrained=settings.pretrained)
     network = network.to(data.images.device, memory_format=torch.channels_last)
-    weights = recipes.class_weights(recipe, data.labels)
+    balance = recipes.class_weights(recipe, data.labels)
     draws = torch.Generator().manual_seed(settings.seed + fold)
 
     def batch_loss(batch: Tensor) -> Tensor:
@@ -119,7 +125,7 @@ def train_cell(
         if recipe == "fast":
             images, maps = recipes.augment(images, maps, draws)
         logits, external_logits, _ = network(images, maps)
-        return loss(logits, external_logits, data.labels[batch], weights)
+        return loss(logits, external_logits, data.labels[batch], balance)
 
     history = fit(
         network,
@@ -142,21 +148,27 @@ def train_cell(
 def predict(
     network: LEANet, data: Samples, *, recipe: str, dtype: torch.dtype, batch_size: int = 64
 ) -> np.ndarray:
-    """Scores (N,) in [0, 1], anomalous above 0.5.
-
-    With the recipe `fast`, logits are means over eight views, and the external network's count as well.
-    """
+    """Scores (N,) in [0, 1], anomalous above 0.5."""
     network.eval()
     device = data.images.device
     scores = []
     for indices in torch.arange(len(data.labels), device=device).split(batch_size):
         batch = data.batch(indices)
         with devices.autocast(device, dtype):
-            views = recipes.views(*batch) if recipe == "fast" else [batch]
-            votes = [recipes.vote(recipe, *network(*view)[:2]) for view in views]
-        logits = torch.stack(votes).mean(dim=0)
+            logits, _ = judge(network, *batch, recipe=recipe)
         scores.append(score(logits).cpu())
     return torch.cat(scores).numpy()
+
+
+def judge(network: LEANet, images: Tensor, maps: Tensor, *, recipe: str) -> tuple[Tensor, Tensor | None]:
+    """The logits (N, 2) that images are scored by, and the attention map of the images as they are, or None.
+
+    With the recipe `fast`, logits are means over eight views, and the external network's count as well.
+    """
+    views = recipes.views(images, maps) if recipe == "fast" else [(images, maps)]
+    said = [network(*view) for view in views]
+    votes = [recipes.vote(recipe, logits, external_logits) for logits, external_logits, _ in said]
+    return torch.stack(votes).mean(dim=0), said[0][2]
 
 
 def look(network: LEANet, data: Samples, *, dtype: torch.dtype) -> dict[str, np.ndarray]:
