@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from leanet import faults, stage
+from leanet import faults, paths, stage
 from leanet.errors import InputError
 from leanet.params import load
 
@@ -91,7 +91,6 @@ def use(arguments: argparse.Namespace) -> None:
 
 
 def datasets(arguments: argparse.Namespace) -> None:
-    from leanet import paths
     from leanet.data import catalogue
 
     if arguments.accept:
@@ -130,9 +129,9 @@ def datasets(arguments: argparse.Namespace) -> None:
 
 
 def track(arguments: argparse.Namespace) -> None:
-    from leanet import paths, store
+    from leanet import store
 
-    everything = arguments.stage in ([], ["report"])
+    everything = arguments.stage in ([], ["report"], ["package"])  # those that end a run
     untracked = paths.LOGS / "untracked"  # is there while the store is down: not every stage shall wait for it
     if os.environ.get("LEANET_TRACKING") == "off":
         if not arguments.stage:
@@ -165,10 +164,44 @@ def track(arguments: argparse.Namespace) -> None:
         print(f"{new} stages logged to MLflow; those logged before were left alone")
 
 
+def register(_: argparse.Namespace) -> None:
+    from leanet import store
+
+    if os.environ.get("LEANET_TRACKING") == "off":
+        return
+    logging.disable()
+    try:
+        from leanet.detector.registry import ALIAS, register
+
+        version = register(paths.DETECTOR)
+    except (Exception, KeyboardInterrupt) as error:
+        later = "; `python -m leanet register` brings it in later"
+        line = str(error) if isinstance(error, InputError) else store.refusal(error, "the detector", later)
+        if "DVC_STAGE" not in os.environ:
+            raise InputError(line) from None
+        print(f"warning: {line}", file=sys.stderr)  # the detector is there, whatever becomes of its entry
+        return
+    print(f"{version} is the {ALIAS}: models:/{version.split('/')[1]}@{ALIAS}")
+
+
+def export(arguments: argparse.Namespace) -> None:
+    from leanet.detector.detector import Detector
+    from leanet.detector.export import export
+
+    export(Detector.load(arguments.detector, "cpu"), arguments.file)
+    print(f"{arguments.file}: {arguments.file.stat().st_size / 2**20:.0f} MiB")
+
+
+def serve(arguments: argparse.Namespace) -> None:
+    from leanet.detector.detector import Detector
+    from leanet.detector.service import serve
+
+    detector = Detector.load(arguments.detector, arguments.device)
+    serve(detector, arguments.host, arguments.port, arguments.token or os.environ.get("LEANET_TOKEN"))
+
+
 def repro(_: argparse.Namespace) -> None:
     import fcntl
-
-    from leanet import paths
 
     paths.LOGS.mkdir(exist_ok=True)
     lock = os.open(paths.LOGS / "repro.lock", os.O_RDWR | os.O_CREAT)
@@ -198,6 +231,13 @@ def prune(_: argparse.Namespace) -> None:
 
     files, size = kept.prune(record.address for record in records(load()))
     print(f"{files} files of trainings that no result needs removed, {size / 2**20:.1f} MiB")
+
+
+def predict(arguments: argparse.Namespace) -> None:
+    from leanet.detector import predict
+
+    options = {name: value for name, value in vars(arguments).items() if name not in ("function", "images")}
+    sys.exit(predict.predict(arguments.images, **options))
 
 
 def main() -> None:
@@ -237,6 +277,39 @@ def main() -> None:
         nargs="*",
         help="a stage and its data set and row, if it took five minutes; report logs all (default: all)",
     )
+    command(register, "make the packaged detector the champion among MLflow's registered models")
+
+    def by_detector(function, text: str) -> argparse.ArgumentParser:
+        sub = command(function, text)
+        sub.add_argument(
+            "--detector",
+            default=paths.DETECTOR,
+            help="a folder, or a model of MLflow's such as models:/leanet-leaf@champion (default: %(default)s)",
+        )
+        return sub
+
+    sub = by_detector(export, "write the packaged detector as one graph for other programs")
+    sub.add_argument("file", type=Path, help="to write: .onnx for ONNX, .pt2 for torch.export")
+    sub = by_detector(predict, "judge new images by the packaged detector")
+    sub.add_argument("images", nargs="+", help="files, folders, patterns in quotes, or - for a list on stdin")
+    sub.add_argument(
+        "--format", dest="layout", choices=("table", "csv", "jsonl"), default="table", help="default: table"
+    )
+    sub.add_argument("--overlays", type=Path, metavar="FOLDER", help="write anomaly map and attention as PNG")
+    sub.add_argument(
+        "--criterion", metavar="C", help="of another threshold: best-f1, 'recall 0.95', 'false-alarms 0.02'"
+    )
+    sub.add_argument(
+        "--prevalence", type=float, metavar="P", help="share of anomalous images there, for the score"
+    )
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    sub.add_argument("--fail-on-anomaly", action="store_true", help="end with status 4 if an image is anomalous")
+
+    sub = by_detector(serve, "a page to drop images on, and a JSON API, until interrupted")
+    sub.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)")
+    sub.add_argument("--port", type=int, default=8080, help="default: 8080")
+    sub.add_argument("--token", help="what requests must bear (default: none here, a new one on another --host)")
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
 
     arguments = parser.parse_args()
     try:
@@ -245,6 +318,9 @@ def main() -> None:
         sys.exit(f"leanet: {error}")
     except KeyboardInterrupt:
         sys.exit("leanet: interrupted")
+    except BrokenPipeError:  # who read what is printed has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
         if line := faults.explain(error):
             sys.exit(f"leanet: {line}")

@@ -9,8 +9,10 @@ import torch
 from leanet.errors import InputError
 
 
-def select(device: str) -> torch.device:
+def select(device: str, asked_by: str = "params.yaml: device") -> torch.device:
     """`device` (auto, cpu, cuda or mps) as a torch device; auto takes the fastest there is.
+
+    asked_by: where it was named, for the error.
 
     Raises:
         InputError: the named device is not there.
@@ -24,7 +26,7 @@ def select(device: str) -> torch.device:
         device = next(name for name in there if there[name])
     if not there[device]:
         names = ", ".join(name for name in there if there[name])
-        raise InputError(f"params.yaml: device is {device}, but this machine has only {names}")
+        raise InputError(f"{asked_by} is {device}, but this machine has only {names}")
     # Convolutions of one shape over and over: let cuDNN look for the fastest once.
     torch.backends.cudnn.benchmark = device == "cuda"
     if device == "cpu":

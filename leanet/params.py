@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from leanet import paths, rows
+from leanet.detector.criterion import Criterion
 from leanet.errors import InputError
 from leanet.schema import Count, Rule, Seed, parse, read
 
@@ -89,6 +90,16 @@ class Sweep:
 
 
 @dataclass(frozen=True)
+class Package:
+    """Stage `package`: what becomes the detector (leanet.detector)."""
+
+    dataset: str | None  # null: the first of datasets
+    row: str | None  # null: the best by F1 at points chosen on the other folds
+    point: Point | None  # null: the best of the row's
+    criterion: str  # of the threshold: best-f1, recall R or false-alarms A
+
+
+@dataclass(frozen=True)
 class Execution:
     """Where trainings run (leanet.execution); no result depends on it beyond rounding."""
 
@@ -113,6 +124,7 @@ class Params:
     train_unet: TrainUNet
     train_leanet: TrainLEANet
     sweep: Sweep
+    package: Package
     execution: Execution = Execution()
 
 
@@ -157,6 +169,19 @@ def _check_names(params: Params, file: Path) -> None:
         raise InputError(f"{file}: sweep.point is {params.sweep.point}, expected one of train_leanet.points")
     if len(params.train_unet.betas) != 2:
         raise InputError(f"{file}: train_unet.betas: expected two numbers, Adam's beta 1 and beta 2")
+    wanted = params.package
+    for key, value, there in (
+        ("dataset", wanted.dataset, params.datasets),
+        ("row", wanted.row, params.rows),
+        ("point", wanted.point, params.train_leanet.points),
+    ):
+        if value not in (None, *there):
+            expected = ", ".join(map(str, there))
+            raise InputError(f"{file}: package.{key} is {value}, expected null or one of {expected}")
+    try:
+        Criterion.parse(wanted.criterion)
+    except InputError as error:
+        raise InputError(f"{file}: package.criterion is {error}") from None
     for name, dataset in params.datasets.items():
         # DVC joins the names of a stage by "-" and "@"; a name is also a folder's name.
         if not name.replace("_", "").isalnum():

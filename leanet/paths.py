@@ -22,6 +22,7 @@ TABLES = Path("metrics/tables")
 PLOTS = Path("metrics/plots")
 PICTURES = Path("report/pictures")
 PAGE = Path("report/index.html")
+DETECTOR = Path("models/detector")
 
 SPLIT, MAPS, PREVIEWS, LOCALIZATION, CV, SWEEP = (
     Path("data") / name for name in ("split", "maps", "previews", "localization", "cv", "sweep")

@@ -22,6 +22,7 @@ PROMPT = 0.5  # an answer within so many seconds is no wait: a store that is wel
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # seven take minutes, and may create a run twice
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines and two requests a run
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # whose server may be out of reach, too
 
 
@@ -37,10 +38,10 @@ def reason(error: BaseException) -> str:
     return textwrap.shorten(f"{type(error).__name__}: {error}".removesuffix(": "), 200)
 
 
-def refusal(error: BaseException) -> str:
+def refusal(error: BaseException, what: str = "the runs", later: str = LATER) -> str:
     """The line for the user; without the password that an address may have."""
-    line = f"MLflow at {address()} did not take the runs ({reason(error)})"
-    return re.sub(r"//[^/@\s]*@", "//", line) + LATER
+    line = f"MLflow at {address()} did not take {what} ({reason(error)})"
+    return re.sub(r"//[^/@\s]*@", "//", line) + later
 
 
 @contextmanager

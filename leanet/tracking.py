@@ -72,6 +72,8 @@ def records(params: Params) -> Iterator[Record]:
             yield Record("sweep", (dataset, row), (*sections, "sweep"), (paths.sweep(dataset, row),))
     files = (paths.METRICS, paths.TABLE, paths.PAGE)
     yield Record("report", (), ("rows", "split", "sweep"), (paths.PICTURES,), files)
+    sections = ("package", "precision", "recipe", "train_leanet")
+    yield Record("package", (), sections, (paths.DETECTOR,))
 
 
 def track(params: Params, chosen: list[str], patience: float | None = None) -> int:

@@ -45,8 +45,14 @@ TINY = {
         "seed": 1,
     },
     "sweep": {"rows": ["cnn"], "shares": [0.5], "point": 5},
+    "package": {"dataset": None, "row": None, "point": None, "criterion": "best-f1"},
     "execution": {"workers": 1},
 }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Last those that need a finished project: one of several workers makes it while the others are busy."""
+    items.sort(key=lambda item: "finished" in item.fixturenames)
 
 
 @dataclass(frozen=True)
@@ -123,9 +129,19 @@ def finished(tmp_path_factory) -> Project:
             project = make_tiny(root.with_suffix(".new"))
             for tool in ("git", "dvc"):
                 assert project.run(tool, "init", "-q").returncode == 0
-            assert len(project.repro()) == 10
+            assert len(project.repro()) == 11
             project.root.rename(root)
     return Project(root)
+
+
+@pytest.fixture(scope="session")
+def attending(finished, tmp_path_factory) -> Project:
+    """A finished project whose detector is of a row with attention; not to be changed."""
+    project = finished.copy(tmp_path_factory.mktemp("attending") / "project")
+    project.edit("package.row", "cnn-direct")
+    project.edit("package.point", 5)
+    assert project.run("python", "-m", "stages.package").returncode == 0
+    return project
 
 
 @pytest.fixture
@@ -136,6 +152,21 @@ def tracked(finished, tmp_path, monkeypatch) -> Project:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     return project
+
+
+@pytest.fixture
+def browser():
+    """Debian's chromium; where CI has set LEANET_BROWSER=required, its absence is a failure."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        assert os.environ.get("LEANET_BROWSER") != "required", "chromium is missing"
+        pytest.skip("no chromium here: the page was not opened")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(scope="session")

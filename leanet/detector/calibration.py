@@ -1,0 +1,52 @@
+"""From a network's margin to a probability: Platt's sigmoid, fitted to images that the network never saw.
+
+Platt 1999, "Probabilistic Outputs for Support Vector Machines and Comparisons to Regularized Likelihood Methods".
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """P(anomalous) = sigmoid(slope · margin + intercept), where anomalies are as frequent as `prevalence`."""
+
+    slope: float
+    intercept: float
+    prevalence: float
+
+    @classmethod
+    def fit(cls, margins: np.ndarray, labels: np.ndarray) -> "Calibration":
+        """From out-of-fold margins (N,) and labels (N,) of 0 and 1, both of them present.
+
+        Labels are drawn towards the middle as Platt has it, by one image that might have been of either class:
+        few images that happen to be separable are no proof of certainty.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        positives = int(labels.sum())
+        likely = np.where(labels == 1, (positives + 1) / (positives + 2), 1 / (len(labels) - positives + 2))
+        # Each image twice, as anomalous and as normal, weighted by how likely it is either.
+        fitted = LogisticRegression(C=math.inf, tol=1e-8, max_iter=1000).fit(
+            np.tile(margins, 2)[:, None].astype(np.float64),
+            np.repeat([1, 0], len(labels)),
+            sample_weight=np.concatenate([likely, 1 - likely]),
+        )
+        return cls(float(fitted.coef_[0, 0]), float(fitted.intercept_[0]), positives / len(labels))
+
+    def probabilities(self, margins: np.ndarray) -> np.ndarray:
+        """Of being anomalous, (N,)."""
+        return 1 / (1 + np.exp(-(self.slope * margins.astype(np.float64) + self.intercept)))
+
+
+def at_prevalence(probabilities: np.ndarray, fitted: float, wanted: float) -> np.ndarray:
+    """What `probabilities` (N,) become where the share of anomalous images is not `fitted` but `wanted`.
+
+    By Bayes' rule: what the classes look like stays, how frequent they are does not (Saerens, Latinne &
+    Decaestecker 2002, "Adjusting the Outputs of a Classifier to New a Priori Probabilities", Eq. 2.4).
+    """
+    anomalous = probabilities * wanted / fitted
+    normal = (1 - probabilities) * (1 - wanted) / (1 - fitted)
+    return anomalous / (anomalous + normal)

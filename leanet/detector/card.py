@@ -1,0 +1,85 @@
+"""The model card: what a detector is, what it can do and where it ends, for whoever finds its folder."""
+
+from leanet.detector.detector import Detector
+from leanet.detector.threshold import Threshold
+
+
+def card(detector: Detector) -> str:
+    """In Markdown, with the header that model hubs read.
+
+    Mitchell et al. 2019, "Model Cards for Model Reporting".
+    """
+    facts, at = detector.facts, detector.threshold
+    came, scores = facts["provenance"], facts["cross_validation"]
+    images = came["images"]
+    f1 = scores["f1"]
+    measured = f"{f1['mean']:.3f} ± {f1['deviation']:.3f}" if "mean" in f1 else f"undefined ({f1['undefined']})"
+    attends = f" at attention point {facts['point']}" if facts["attends"] else ""
+    doubts = "".join(f"\n**{doubt[0].upper()}{doubt[1:]}.**\n" for doubt in detector.doubts)
+    versions = ", ".join(f"{name} {version}" for name, version in came["versions"].items())
+    lock = "".join(f"| `{path}` | `{digest}` |\n" for path, digest in came["dvc_lock"].items())
+    return f"""---
+library_name: leanet
+pipeline_tag: image-classification
+tags: [anomaly-detection, color, lea-net]
+---
+
+# Color anomaly detector for {facts["dataset"]}: {facts["row"]}
+
+An image goes in; out come the probability that it is anomalous, a label, the anomaly map (ΔE₀₀ between the image
+and its recoloured self){" and what the network attends to" if facts["attends"] else ""}. It is the mean of
+{len(facts["members"])} networks ({facts["row"]}{attends}) with a colouriser each, trained on the folds of a
+cross-validation by LEA-Net (Katafuchi & Tokunaga, arXiv 2109.05493).
+
+    python -m leanet predict my-images/ --detector {"<this folder>"}
+
+## Trained on
+
+{images["positives"]} anomalous and {images["negatives"]} normal images of {facts["dataset"]}, resized to
+{facts["side"]}×{facts["side"]}.
+
+## How well it finds anomalies
+
+Of images that the network had not seen, cross-validated:
+
+| F1 of the row, at the larger output | {measured} |
+|---|---|
+{_table(at)}
+Threshold {at.value:.4f}, by the criterion {at.criterion}. Intervals are of 95 % and know how many images there
+were, not how much one network differs from the next. F1 and precision hold where {images["positives"]} of
+{images["positives"] + images["negatives"]} images are anomalous. The figures are those of single networks; the
+detector is the mean of all, and was never measured on images of its own: all were used.
+{doubts}
+## The probability
+
+Platt's sigmoid of the networks' margins, fitted to the same unseen images. It holds where anomalies are as
+frequent as there ({detector.calibration.prevalence:.1%}); `--prevalence` gives it for another share.
+
+## Where it ends
+
+It knows what is anomalous in these images. `predict` warns when new images are of other light or colour; it does
+not know any other change. Anomalies of shape without colour are not what the maps show.
+
+## Where it comes from
+
+Commit `{came["git_commit"] or "none"}`{" with uncommitted changes" if came["git_dirty"] else ""}; {versions}.
+
+| input | hash in dvc.lock |
+|---|---|
+{lock}"""
+
+
+def _table(at: Threshold) -> str:
+    held_out = f"| F1, each fold at a threshold from the others | {at.f1_held_out:.3f} |\n"
+    return (
+        "".join(
+            f"| {name}, at the threshold below | {rate} |\n"
+            for name, rate in (
+                ("recall", at.recall),
+                ("false alarms", at.false_alarms),
+                ("precision", at.precision),
+                ("F1", at.f1),
+            )
+        )
+        + held_out
+    )

@@ -1,0 +1,37 @@
+"""What a detector's threshold is to do."""
+
+import math
+from dataclasses import dataclass
+
+from leanet.errors import InputError
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """What a threshold is to do: `best-f1`, `recall R` (find at least R), `false-alarms A` (raise at most A)."""
+
+    name: str
+    rate: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Criterion":
+        """From "best-f1", "recall 0.95" or "false-alarms 0.02".
+
+        Raises:
+            InputError: it is none of them, or the rate is not between 0 and 1.
+        """
+        name, *rate = text.split()
+        if (name, rate) == ("best-f1", []):
+            return cls(name)
+        try:
+            (wanted,) = map(float, rate)
+        except ValueError:
+            wanted = math.nan
+        if name not in ("recall", "false-alarms") or not 0 < wanted < 1:
+            raise InputError(
+                f"{text!r}, expected best-f1, recall R or false-alarms A, with a rate between 0 and 1: recall 0.95"
+            )
+        return cls(name, wanted)
+
+    def __str__(self) -> str:
+        return self.name if self.rate is None else f"{self.name} {self.rate:g}"

@@ -1,0 +1,77 @@
+"""The fold models of one row as one network, from images as bytes to a probability and a place."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from leanet.anomaly_map import recolor
+from leanet.color import ciede2000, from_bytes, rgb_to_lab
+from leanet.detector.calibration import Calibration
+from leanet.models.leanet import build
+from leanet.models.unet import UNet
+from leanet.training.detect import judge, scale
+
+
+class Member(nn.Module):
+    """What one fold trained: a colouriser, and the network that judges by its maps."""
+
+    def __init__(self, row: str, *, side: int, point: int | None, recipe: str, map_scale: float | str):
+        super().__init__()
+        self.unet = UNet(side=side, dropout=0)
+        self.network = build(row, side=side, point=point)
+        self.recipe, self.map_scale = recipe, map_scale
+
+    def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Images (N, 3, side, side) in [0, 1].
+
+        Returns margins (N,), logits of "anomalous" less those of "normal"; anomaly maps (N, side, side) in ΔE₀₀;
+        and what the external network attends to, (N, side, side), or None where the row has none.
+        """
+        lab = rgb_to_lab(rgb)
+        maps = ciede2000(recolor(self.unet, lab), lab)
+        logits, attention = judge(self.network, rgb, scale(maps, self.map_scale), recipe=self.recipe)
+        if attention is not None:
+            attention = F.interpolate(attention, rgb.shape[2:], mode="bilinear")[:, 0]
+        return logits[:, 1] - logits[:, 0], maps, attention
+
+
+class Ensemble(nn.Module):
+    """Members that judge alike; their calibrated probabilities, maps and attention are averaged."""
+
+    def __init__(self, members: list[Member], calibration: Calibration):
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.calibration = calibration
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Images as bytes, uint8 (N, side, side, 3) in sRGB.
+
+        Returns probabilities (N,) of being anomalous, maps (N, side, side) in ΔE₀₀, and attention (N, side, side)
+        or None.
+        """
+        rgb = from_bytes(images)
+        total = None
+        for member in self.members:
+            margins, maps, attention = member(rgb)
+            said = [torch.sigmoid(self.calibration.slope * margins + self.calibration.intercept), maps]
+            said += [] if attention is None else [attention]
+            total = said if total is None else [a + b for a, b in zip(total, said, strict=True)]
+        scores, maps, *attention = (part / len(self.members) for part in total)
+        return scores, maps, attention[0] if attention else None
+
+    def embed(self, images: Tensor) -> Tensor:
+        """What the members see before they decide, in images as bytes, uint8 (N, side, side, 3): (N, D), length 1.
+
+        The inputs of the ADNs' last linear layers, one behind the other: near vectors, similar images.
+        """
+        rgb = from_bytes(images)
+        seen = []
+        for member in self.members:
+            last = [layer for layer in member.network.adn.modules() if isinstance(layer, nn.Linear)][-1]
+            features = []
+            with last.register_forward_hook(lambda _layer, inputs, _output, to=features: to.append(inputs[0])):
+                lab = rgb_to_lab(rgb)
+                maps = scale(ciede2000(recolor(member.unet, lab), lab), member.map_scale)
+                member.network(rgb, maps)
+            seen.append(F.normalize(features[0].flatten(1), dim=1))
+        return torch.cat(seen, dim=1) / len(seen) ** 0.5

@@ -1,0 +1,122 @@
+"""`python -m leanet predict`: judge files, and say so in lines that people or programs read."""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from leanet.detector import drift, overlay
+from leanet.detector.criterion import Criterion
+from leanet.detector.detector import Detector
+from leanet.detector.reading import find
+from leanet.errors import InputError
+from leanet.progress import Progress
+
+UNREADABLE, ANOMALOUS = 3, 4  # exit statuses; 0 is well, 1 a mistake, 2 no such option
+
+Line = dict[str, object]  # file and error, or file, score, anomalous and map_p99
+
+
+def predict(
+    named: list[str],
+    *,
+    detector: str,
+    device: str,
+    layout: str,
+    criterion: str | None,
+    prevalence: float | None,
+    overlays: Path | None,
+    fail_on_anomaly: bool,
+    out: TextIO = sys.stdout,
+) -> int:
+    """Judge the images that `named` means (leanet.detector.reading.find), a line each to `out`.
+
+    layout: table, csv or jsonl. criterion: in place of the detector's own. overlays: a folder for pictures.
+    Returns the exit status: with `fail_on_anomaly`, ANOMALOUS if an image is; else UNREADABLE if one could not be
+    read; else 0.
+    """
+    files = find(named)
+    if not files:
+        raise InputError("no image is named")
+    judge = Detector.load(detector, device)
+    if criterion:
+        judge.threshold = judge.threshold_for(Criterion.parse(criterion))
+    for doubt in judge.doubts:
+        print(f"note: {doubt}", file=sys.stderr)
+    write = LAYOUTS[layout](out, max(len(str(file)) for file in files))
+    root = Path(os.path.commonpath([file.absolute().parent for file in files]))
+    statistics, unreadable = [], 0
+    called: list[bool] = []
+    place = iter(files)
+    # Where the lines go to a terminal, they are the progress.
+    with nullcontext() if out.isatty() else Progress(len(files), "predict") as progress:
+        for judged, faults in judge.stream(files, prevalence=prevalence):
+            found = zip(judged.scores, judged.labels, judged.maps, _each(judged.attention), strict=False)
+            for fault, file in zip(faults, place, strict=False):
+                if fault:
+                    unreadable += 1
+                    write({"file": str(file), "error": str(fault).removeprefix(f"{file}: ")})
+                else:
+                    score, label, map_, attention = next(found)
+                    write(
+                        {
+                            "file": str(file),
+                            "score": round(float(score), 4),
+                            "anomalous": bool(label),
+                            "map_p99": round(float(np.percentile(map_, 99)), 2),
+                        }
+                    )
+                    if overlays:
+                        overlay.save(overlays, file.absolute().relative_to(root), file, map_, attention)
+            if progress:
+                progress.step(len(faults))
+            statistics.append(drift.describe(judged.images, judged.maps))
+            called += judged.labels.tolist()
+    known = judge.known["statistics"][judge.known["labels"] == 0]
+    for each in drift.compare(known, np.concatenate(statistics), np.array(called, bool)):
+        if each.is_far:
+            print(f"warning: these images are not of the kind that the detector knows: {each}", file=sys.stderr)
+    good = len(files) - unreadable
+    print(f"{good} images judged, {sum(called)} anomalous, {unreadable} unreadable", file=sys.stderr)
+    if fail_on_anomaly and any(called):
+        return ANOMALOUS
+    return UNREADABLE if unreadable else 0
+
+
+def _each(attention: np.ndarray | None):
+    while attention is None:
+        yield None
+    yield from attention
+
+
+def _table(out: TextIO, width: int) -> Callable[[Line], None]:
+    """For people; what cannot be read goes to stderr."""
+    print(f"{'file':{width}}   score", file=out)
+
+    def write(line: Line) -> None:
+        if "error" in line:
+            print(f"{line['file']}: {line['error']}", file=sys.stderr)
+        else:
+            mark = "  anomalous" if line["anomalous"] else ""
+            print(f"{line['file']:{width}}  {line['score']:6.4f}{mark}", file=out, flush=True)
+
+    return write
+
+
+def _csv(out: TextIO, _: int) -> Callable[[Line], None]:
+    table = csv.DictWriter(out, ["file", "score", "anomalous", "map_p99", "error"], lineterminator="\n")
+    table.writeheader()
+    return table.writerow
+
+
+def _json_lines(out: TextIO, _: int) -> Callable[[Line], None]:
+    return lambda line: print(json.dumps(line, ensure_ascii=False), file=out, flush=True)
+
+
+LAYOUTS = {"table": _table, "csv": _csv, "jsonl": _json_lines}

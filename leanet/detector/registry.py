@@ -1,0 +1,84 @@
+"""The packaged detector as a registered model of MLflow."""
+
+import io
+import json
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+from safetensors.numpy import load_file
+
+import leanet
+from leanet import store
+from leanet.data.imageset import sha256
+from leanet.detector.detector import FACTS, KNOWN
+from leanet.errors import InputError
+
+KEY, ALIAS = "leanet.detector", "champion"
+NEEDED = (
+    "torch",
+    "torchvision",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "pillow",
+    "scikit-learn",
+    "scipy",
+    "safetensors",
+    "matplotlib",
+    "requests",
+    "filelock",
+    "tqdm",
+    "pyyaml",
+)
+
+
+def register(folder: Path) -> str:
+    """Make the detector in `folder` the champion of `leanet-<data set>`, a version of its own if it is new.
+
+    Returns the version's address, models:/leanet-leaf/3.
+
+    Raises:
+        InputError: there is no detector, or the store does not take it.
+    """
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    if not (folder / FACTS).exists():
+        raise InputError(f"{folder}: no detector there; `dvc repro package` makes it")
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    name, key = f"leanet-{facts['dataset']}", sha256(folder / FACTS)
+    with store.opened(None) as (client, experiment_id):
+        mlflow.set_tracking_uri(store.address())
+        mlflow.set_experiment(experiment_id=experiment_id)
+        there = [each for each in client.search_model_versions(f"name = '{name}'") if each.tags.get(KEY) == key]
+        if there:
+            version = there[0].version
+        else:
+            model = mlflow.pyfunc.log_model(
+                name=name,
+                python_model=str(Path(__file__).with_name("served.py")),
+                artifacts={"detector": str(folder)},
+                code_paths=[str(Path(leanet.__file__).parent)],
+                signature=ModelSignature(
+                    Schema([ColSpec(DataType.binary, "image")]),
+                    Schema([ColSpec(DataType.double, "score"), ColSpec(DataType.boolean, "anomalous")]),
+                ),
+                input_example=_example(folder),
+                pip_requirements=[f"{package}=={metadata.version(package)}" for package in NEEDED],
+                registered_model_name=name,
+                metadata={"provenance": facts["provenance"]},
+            )
+            version = model.registered_model_version
+            client.set_model_version_tag(name, version, KEY, key)
+        client.set_registered_model_alias(name, ALIAS, version)
+    return f"models:/{name}/{version}"
+
+
+def _example(folder: Path) -> pd.DataFrame:
+    """One image that the detector was made from, as a file's bytes."""
+    image = io.BytesIO()
+    Image.fromarray(load_file(folder / KNOWN)["thumbnails"][0]).save(image, "PNG")
+    return pd.DataFrame({"image": [image.getvalue()]})
