@@ -9,11 +9,18 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import color, memory, startup, training, tricks
+from benchmarks import color, memory, predicting, startup, training, tricks
 from benchmarks.line import Line
 from leanet import device as devices
 
-PARTS = {"training": training, "tricks": tricks, "color": color, "startup": startup, "memory": memory}
+PARTS = {
+    "training": training,
+    "tricks": tricks,
+    "color": color,
+    "startup": startup,
+    "memory": memory,
+    "predicting": predicting,
+}
 
 
 def figure(value: float) -> str:
