@@ -33,7 +33,12 @@ def main(params: Params) -> dict:
         }
         for fold, outcome in zip(folds, outcomes, strict=True)
     ]
-    facts = {"dataset": dataset, "cross_validation": scores.numbers, "provenance": provenance(dataset, data)}
+    facts = {
+        "dataset": dataset,
+        "chosen_among": [params.package.row] if params.package.row else params.rows,
+        "cross_validation": scores.numbers,
+        "provenance": provenance(dataset, data),
+    }
     device = devices.select(params.device)
     detector = assemble(row, point or None, weights, data, params, device, facts)
     with paths.whole(paths.DETECTOR) as folder:

@@ -15,6 +15,8 @@ def card(detector: Detector) -> str:
     f1 = scores["f1"]
     measured = f"{f1['mean']:.3f} ± {f1['deviation']:.3f}" if "mean" in f1 else f"undefined ({f1['undefined']})"
     attends = f" at attention point {facts['point']}" if facts["attends"] else ""
+    rows = facts["chosen_among"]
+    chosen = f"Of {len(rows)} rows this one was taken for its F1, which flatters it.\n" if len(rows) > 1 else ""
     doubts = "".join(f"\n**{doubt[0].upper()}{doubt[1:]}.**\n" for doubt in detector.doubts)
     versions = ", ".join(f"{name} {version}" for name, version in came["versions"].items())
     lock = "".join(f"| `{path}` | `{digest}` |\n" for path, digest in came["dvc_lock"].items())
@@ -31,7 +33,7 @@ and its recoloured self){" and what the network attends to" if facts["attends"] 
 {len(facts["members"])} networks ({facts["row"]}{attends}) with a colouriser each, trained on the folds of a
 cross-validation by LEA-Net (Katafuchi & Tokunaga, arXiv 2109.05493).
 
-    python -m leanet predict my-images/ --detector {"<this folder>"}
+    python -m leanet predict my-images/ --detector THIS-FOLDER
 
 ## Trained on
 
@@ -49,7 +51,7 @@ Threshold {at.value:.4f}, by the criterion {at.criterion}. Intervals are of 95 %
 were, not how much one network differs from the next. F1 and precision hold where {images["positives"]} of
 {images["positives"] + images["negatives"]} images are anomalous. The figures are those of single networks; the
 detector is the mean of all, and was never measured on images of its own: all were used.
-{doubts}
+{chosen}{doubts}
 ## The probability
 
 Platt's sigmoid of the networks' margins, fitted to the same unseen images. It holds where anomalies are as
