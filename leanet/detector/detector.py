@@ -55,7 +55,8 @@ class Detector:
     def __init__(self, facts: dict, known: dict[str, np.ndarray], members: list[Member]):
         self.facts, self.known = facts, known
         self.calibration = Calibration(**facts["calibration"])
-        self.ensemble = Ensemble(members, self.calibration).eval().requires_grad_(False)
+        ensemble = Ensemble(members, self.calibration).eval().requires_grad_(False)
+        self.ensemble = ensemble.to(memory_format=torch.channels_last)  # as images come: a fifth faster
         self.device = torch.device("cpu")
         self.threshold = self.threshold_for(Criterion.parse(facts["criterion"]))
 
