@@ -173,7 +173,7 @@ def register(_: argparse.Namespace) -> None:
     try:
         from leanet.detector.registry import ALIAS, register
 
-        version = register(paths.DETECTOR)
+        version = register(paths.DETECTOR, store.PATIENCE if "DVC_STAGE" in os.environ else None)
     except (Exception, KeyboardInterrupt) as error:
         later = "; `python -m leanet register` brings it in later"
         line = str(error) if isinstance(error, InputError) else store.refusal(error, "the detector", later)

@@ -18,6 +18,7 @@ QUICK = {  # what `settings photos` sets, in seconds
     "split.folds": 2,
     "train_unet.epochs": 1,
     "train_leanet.epochs": 1,
+    "sweep.shares": [0.5],
 }
 
 

@@ -227,7 +227,11 @@ def test_the_page_fits_a_phone_and_the_dark(opened):
 
 def test_every_file_of_the_page_is_a_dependency_of_the_report():
     listed = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["report"]["deps"]
-    files = {file.relative_to(ROOT).as_posix() for file in (ROOT / "leanet").rglob("*.*") if file.suffix != ".pyc"}
+    files = {
+        file.relative_to(ROOT).as_posix()
+        for file in (ROOT / "leanet/report").rglob("*.*")
+        if file.suffix != ".pyc"
+    }
     assert {file for file in files if not file.endswith(".py")} <= set(listed)
 
 

@@ -88,7 +88,7 @@ def server(tmp_path):
 def test_several_log_at_once_and_each_result_is_there_once(shared, server, tmp_path):
     project, colleague = shared  # the very same results
     faster = project.copy(tmp_path / "faster")
-    faster.edit("train_leanet.learning_rate", 0.002)  # concerns three stages of ten
+    faster.edit("train_leanet.learning_rate", 0.002)  # concerns four stages of eleven
     wrong = project.copy(tmp_path / "wrong")
     predictions = wrong.root / "data/cv/leaf/cnn/predictions.csv"  # concern one
     predictions.write_text(predictions.read_text().replace("0.", "0.0"))  # no image is anomalous
@@ -111,6 +111,7 @@ def test_several_log_at_once_and_each_result_is_there_once(shared, server, tmp_p
         "train_leanet@leaf-cnn-direct": 2,
         "sweep@leaf-cnn": 2,
         "report": 1,
+        "package": 2,
     }
     trainings = {
         "train_unet@leaf": 2,

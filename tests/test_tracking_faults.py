@@ -360,7 +360,7 @@ def track_twice_at_once(**environment: str) -> None:
 
 def test_two_processes_at_once_make_one_database_with_every_run_once(tracked):
     track_twice_at_once()
-    assert len([name for name in runs_by_name()[1] if " " not in name]) == 10
+    assert len([name for name in runs_by_name()[1] if " " not in name]) == 11
 
 
 @pytest.fixture
@@ -410,5 +410,5 @@ def test_a_server_killed_in_mid_run_has_every_run_once_in_the_end(tracked, serve
     server.wait()
     track_twice_at_once(**on)
     _, runs = runs_by_name(server.address)
-    assert len([name for name in runs if " " not in name]) == 10
+    assert len([name for name in runs if " " not in name]) == 11
     assert {"sweep@leaf-cnn fold 0 point 0 share 0.5", "sweep@leaf-cnn fold 1 point 0 share 0.5"} < runs.keys()

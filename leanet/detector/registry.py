@@ -34,8 +34,10 @@ NEEDED = (
 )
 
 
-def register(folder: Path) -> str:
+def register(folder: Path, patience: float | None = None) -> str:
     """Make the detector in `folder` the champion of `leanet-<data set>`, a version of its own if it is new.
+
+    patience: seconds to wait for the store to answer at all, None for as long as MLflow does; not for the upload.
 
     Returns the version's address, models:/leanet-leaf/3.
 
@@ -50,7 +52,7 @@ def register(folder: Path) -> str:
         raise InputError(f"{folder}: no detector there; `dvc repro package` makes it")
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     name, key = f"leanet-{facts['dataset']}", sha256(folder / FACTS)
-    with store.opened(None) as (client, experiment_id):
+    with store.opened(patience) as (client, experiment_id):
         mlflow.set_tracking_uri(store.address())
         mlflow.set_experiment(experiment_id=experiment_id)
         there = [each for each in client.search_model_versions(f"name = '{name}'") if each.tags.get(KEY) == key]
