@@ -19,8 +19,6 @@ from leanet.detector.ensemble import Member
 from leanet.params import Params
 from leanet.progress import Progress
 
-# Whose last commit a detector names: a later one, of results, say, would give the same detector.
-CODE = ("leanet", "stages", "params.yaml", "dvc.yaml")
 GALLERY = 200  # images of each class to find the nearest among, at most
 
 
@@ -106,11 +104,17 @@ def _gallery(detector: Detector, data: ImageSet) -> dict[str, np.ndarray]:
 
 
 def provenance(dataset: str, data: ImageSet) -> dict:
-    """Where a detector comes from: commit of CODE, hashes of its inputs as in dvc.lock, images, versions."""
+    """Where a detector comes from: commit, hashes of its inputs as in dvc.lock, images, versions.
+
+    The commit is the last one of the code that stage package depends on: a later one, of results, say, would give
+    the same detector.
+    """
+    needed = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]["package"]["deps"]
+    code = [path for path in needed if path.endswith(".py")]
     inputs = (paths.raw(dataset), paths.split(dataset), paths.unet(dataset), paths.maps(dataset))
     return {
-        "git_commit": _git("log", "-1", "--format=%H", "--", *CODE),
-        "git_dirty": bool(_git("status", "--porcelain", "--", *CODE)),
+        "git_commit": _git("log", "-1", "--format=%H", "--", *code),
+        "git_dirty": bool(_git("status", "--porcelain", "--", *code)),
         "dvc_lock": {path.as_posix(): digest for path, digest in _locked(inputs).items()},
         "images": {
             "manifest_sha256": sha256(paths.split(dataset) / "manifest.csv"),
