@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import ROOT, TINY, make_tiny
+from conftest import ROOT, make_tiny
 from urllib3 import Retry
 
 QUICK = {  # what `settings photos` sets, in seconds
-    "rows": TINY["rows"],
+    "rows": ["cnn-direct"],
     "split.image_size": 32,
     "split.folds": 2,
     "train_unet.epochs": 1,
