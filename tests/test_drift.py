@@ -27,6 +27,10 @@ def test_statistics_are_those_of_scikit_image():
     np.testing.assert_allclose(found[:, 3], [np.percentile(one, 99) for one in ones], rtol=1e-5)
 
 
+def test_of_no_image_there_are_no_statistics():
+    assert describe(images(0, 1, seed=1), maps(0, 6, seed=2)).shape == (0, len(STATISTICS))
+
+
 @pytest.mark.parametrize(
     ("brightness", "level", "far"),
     [(1, 6, set()), (1.5, 6, {"lightness", "chroma"}), (1, 12, {"map mean", "map 99th percentile"})],

@@ -18,7 +18,7 @@ def describe(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
     """STATISTICS of each of `images`, uint8 (N, side, side, 3), and its anomaly map (N, side, side): (N, 4)."""
     lab = rgb_to_lab(from_bytes(torch.from_numpy(images)))
     chroma = torch.linalg.vector_norm(lab[:, 1:], dim=1)
-    flat = maps.reshape(len(maps), -1)
+    flat = maps.reshape(len(maps), maps.shape[1] * maps.shape[2])  # of no image, too
     return np.stack(
         [
             lab[:, 0].mean(dim=(1, 2)).numpy(),
