@@ -13,7 +13,8 @@ repro: $(READY) ## set up the environment if need be, then run what is out of da
 	@python -m leanet repro
 
 test: $(READY) ## set up the environment if need be, then run all tests
-	python -m pytest -m "not alone" -n auto --maxprocesses 4 --dist worksteal
+	@LEANET_TEST_PROJECTS=$$(mktemp -d) && export LEANET_TEST_PROJECTS && trap 'rm -rf "$$LEANET_TEST_PROJECTS"' EXIT && \
+	python -m pytest -m "not alone" -n auto --maxprocesses 4 --dist worksteal && \
 	python -m pytest -m alone
 
 bench: $(READY) ## measure speed and memory beside alternatives, half an hour; figures also in bench.json

@@ -1,9 +1,11 @@
 """A tiny pipeline for tests: few small leaves, two folds, one epoch."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,11 +84,15 @@ class Project:
             command, cwd=self.root, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL
         )
 
-    def repro(self, **environment: str) -> set[str]:
-        """`dvc repro`; the stages that it ran."""
-        done = self.run("dvc", "repro", **environment)
+    def repro(self, *stages: str, **environment: str) -> set[str]:
+        """`dvc repro`, of all stages or of these and what they depend on; those that it ran."""
+        done = self.run("dvc", "repro", *stages, **environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return {line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")}
+
+    def changed(self) -> set[str]:
+        """The stages that `dvc status` finds changed: those whose own inputs, or outputs, did."""
+        return set(json.loads(self.run("dvc", "status", "--json").stdout))
 
     def copy(self, to: Path) -> "Project":
         """The project as it stands, with its outputs and DVC's cache."""
@@ -131,28 +137,42 @@ def tiny(tmp_path, monkeypatch) -> Project:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Project:
     """A tiny project after one `dvc repro`, in a git repository; shared, so copy it before a change."""
-    base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:  # one for all of them
-        base = base.parent
-    root = base / "finished/project"
-    with FileLock(base / "finished.lock"):
-        if not root.exists():
-            project = make_tiny(root.with_suffix(".new"))
-            for tool in ("git", "dvc"):
-                assert project.run(tool, "init", "-q").returncode == 0
-            assert len(project.repro()) == 11
-            project.root.rename(root)
-    return Project(root)
+
+    def make(root: Path) -> None:
+        project = make_tiny(root)
+        for tool in ("git", "dvc"):
+            assert project.run(tool, "init", "-q").returncode == 0
+        assert len(project.repro()) == 11
+
+    return _once(tmp_path_factory, "finished", make)
 
 
 @pytest.fixture(scope="session")
 def attending(finished, tmp_path_factory) -> Project:
     """A finished project whose detector is of a row with attention; not to be changed."""
-    project = finished.copy(tmp_path_factory.mktemp("attending") / "project")
-    project.edit("package.row", "cnn-direct")
-    project.edit("package.point", 5)
-    assert project.run("python", "-m", "stages.package").returncode == 0
-    return project
+
+    def make(root: Path) -> None:
+        project = finished.copy(root)
+        project.edit("package.row", "cnn-direct")
+        project.edit("package.point", 5)
+        assert project.run("python", "-m", "stages.package").returncode == 0
+
+    return _once(tmp_path_factory, "attending", make)
+
+
+def _once(tmp_path_factory, name: str, make: Callable[[Path], None]) -> Project:
+    """A project that is made once for all workers, and for both halves of `make test`, which names a folder."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    base = Path(os.environ.get("LEANET_TEST_PROJECTS", base))
+    root = base / name / "project"
+    with FileLock(base / f"{name}.lock"):
+        if not root.exists():
+            made = root.with_suffix(".new")
+            make(made)
+            made.rename(root)
+    return Project(root)
 
 
 @pytest.fixture

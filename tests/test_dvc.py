@@ -58,7 +58,8 @@ def test_scripts_are_small():
         assert len(script.read_text().splitlines()) <= 100, script
 
 
-TRAINED = {"train_leanet@leaf-cnn", "train_leanet@leaf-cnn-direct", "sweep@leaf-cnn"}
+ROWS = {"train_leanet@leaf-cnn", "train_leanet@leaf-cnn-direct"}
+TRAINED = {*ROWS, "sweep@leaf-cnn"}
 FROM_UNET = {"train_unet@leaf", "anomaly_maps@leaf", "baselines@leaf", *TRAINED, "report", "package"}
 FROM_SPLIT = {"split@leaf", "augment@leaf", *FROM_UNET}
 
@@ -83,8 +84,7 @@ FROM_SPLIT = {"split@leaf", "augment@leaf", *FROM_UNET}
 def test_a_parameter_concerns_the_stages_that_read_it(finished, tmp_path, key, value, stages):
     project = finished.copy(tmp_path / "project")
     project.edit(key, value)
-    changed = json.loads(project.run("dvc", "status", "--json").stdout)
-    assert changed.keys() == stages
+    assert project.changed() == stages
 
 
 @pytest.mark.parametrize(
@@ -101,14 +101,16 @@ def test_a_parameter_reruns_what_depends_on_it_and_nothing_else(finished, tmp_pa
     assert project.repro() == set()
 
 
-def test_a_changed_image_and_a_changed_module_rerun_what_depends_on_them(finished, tmp_path):
+def test_a_changed_image_and_a_changed_module_concern_what_depends_on_them(finished, tmp_path):
     project = finished.copy(tmp_path / "project")
-    source = project.root / "data/sources/leaf.yaml"
-    source.write_text(source.read_text().replace("seed: 3", "seed: 4"))
-    assert project.repro() == {"download@leaf", *FROM_SPLIT}
     tables = project.root / "leanet/report/tables.py"
     tables.write_text(tables.read_text() + "# a comment\n")
-    assert project.repro() == {"report"}
+    assert project.changed() == {"report"}
+    source = project.root / "data/sources/leaf.yaml"
+    source.write_text(source.read_text().replace("seed: 3", "seed: 4"))
+    assert project.changed() == {"download@leaf", "report"}
+    assert project.repro("split@leaf") == {"download@leaf", "split@leaf"}
+    assert project.changed() == FROM_SPLIT - {"split@leaf"}
 
 
 def test_how_pictures_look_retrains_nothing(finished, tmp_path):
@@ -126,7 +128,7 @@ def test_what_is_added_is_all_that_is_trained(finished, tmp_path):
     project.edit("split.repeats", 2)
     project.edit("train_leanet.points", [1, 3, 5])
     project.edit("sweep.shares", [0.7, 0.5])
-    project.repro(PYTHONPATH=str(project.root), EPOCHS=str(project.root / "epochs.log"))
+    project.repro("sweep@leaf-cnn", *ROWS, PYTHONPATH=str(project.root), EPOCHS=str(project.root / "epochs.log"))
     added = {
         "train_unet@leaf": ["fold 2", "fold 3"],
         "train_leanet@leaf-cnn": [f"fold {fold} point 0 share 1" for fold in (2, 3)],
@@ -169,20 +171,6 @@ def test_a_lock_that_a_full_disk_cut_off_stops_no_run(finished, tmp_path):
     assert "up to date" in project.run("python", "-m", "leanet", "repro").stdout
 
 
-def test_going_back_restores_and_does_not_train(finished, tmp_path):
-    project = finished.copy(tmp_path / "project")
-    predictions = project.root / "data/cv/leaf/cnn-direct/predictions.csv"
-    metrics = project.root / "metrics/report.json"
-    before = predictions.read_bytes(), metrics.read_bytes()
-    project.edit("train_leanet.epochs", 1)
-    assert project.repro() == {*TRAINED, "report", "package"}
-    assert predictions.read_bytes() != before[0]
-    project.edit("train_leanet.epochs", 2)
-    # The report keeps its outputs in git, which switches the run-cache off for it alone.
-    assert project.repro() == {"report"}
-    assert (predictions.read_bytes(), metrics.read_bytes()) == before
-
-
 def test_a_removed_row_leaves_nothing_in_the_report(finished, tmp_path):
     project = finished.copy(tmp_path / "project")
     project.edit("rows", ["cnn"])
@@ -213,33 +201,33 @@ def test_report_says_what_its_metrics_say(finished):
     assert (finished.root / "data/previews/leaf/maps.png").stat().st_size > 1000
 
 
-def test_dvcs_own_views_answer(finished, tmp_path):
+def test_an_experiment_is_listed_compared_and_undone_without_training(finished, tmp_path):
     project = finished.copy(tmp_path / "project")
     project.run("git", "add", "-A")
     commit = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "first"]
     assert project.run(*commit).returncode == 0
-    project.edit("train_leanet.learning_rate", 0.01)
-    project.repro()
+    files = [project.root / "data/cv/leaf/cnn-direct/predictions.csv", project.root / "metrics/report.json"]
+    before = [file.read_bytes() for file in files]
+    done = project.run("dvc", "exp", "run", "-n", "shorter", "-S", "train_leanet.epochs=1")
+    assert done.returncode == 0, done.stderr
+    assert all(file.read_bytes() != old for file, old in zip(files, before, strict=True))
+
+    shown = project.run("dvc", "exp", "show", "--csv").stdout
+    assert "shorter" in shown
+    assert "leaf.cnn.f1" in shown
     shown = project.run("dvc", "metrics", "show", "--json")
     assert "cnn-direct" in json.loads(shown.stdout)[""]["data"]["metrics/report.json"]["data"]["leaf"]
     changed = json.loads(project.run("dvc", "params", "diff", "--json").stdout)
-    assert list(changed["params.yaml"]) == ["train_leanet.learning_rate"]
+    assert list(changed["params.yaml"]) == ["train_leanet.epochs"]
     assert "leaf.cnn.auroc" in project.run("dvc", "metrics", "diff", "--all").stdout
     plots = project.run("dvc", "plots", "show", "--out", "plots")
     assert plots.returncode == 0, plots.stderr
-    page = Path(project.root / "plots/index.html").read_text()
-    assert "leaf-cnn-direct-point5.png" in page
+    assert "leaf-cnn-direct-point5.png" in (project.root / "plots/index.html").read_text()
 
-
-def test_an_experiment_runs_and_is_listed(finished, tmp_path):
-    project = finished.copy(tmp_path / "project")
-    project.run("git", "add", "-A")
-    project.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "first")
-    done = project.run("dvc", "exp", "run", "-n", "higher", "-S", "train_leanet.learning_rate=0.01")
-    assert done.returncode == 0, done.stderr
-    shown = project.run("dvc", "exp", "show", "--csv").stdout
-    assert "higher" in shown
-    assert "leaf.cnn.f1" in shown
+    project.edit("train_leanet.epochs", 2)
+    # The report keeps its outputs in git, which switches the run-cache off for it alone.
+    assert project.repro() == {"report"}
+    assert [file.read_bytes() for file in files] == before
 
 
 @pytest.mark.parametrize(

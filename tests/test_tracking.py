@@ -49,10 +49,10 @@ def test_what_was_cut_off_is_logged_anew(tracked):
 
 
 def test_a_run_is_logged_as_it_ends(tracked):
-    tracked.edit("train_leanet.points", [2, 5])
-    ran = tracked.repro(LEANET_TRACKING="on")
+    tracked.edit("sweep.rows", [])
+    assert tracked.repro(LEANET_TRACKING="on") == {"report"}
     _, runs = runs_by_name()
-    assert {run for run in runs if " " not in run} > ran  # and what ran before it was on
+    assert len([run for run in runs if " " not in run]) == 10  # it, and what ran before tracking was on
 
 
 def test_a_long_stage_is_logged_as_it_ends_and_a_short_one_with_the_report(tracked):
