@@ -1,8 +1,10 @@
 """The command line: `python -m leanet …`."""
 
 import argparse
+import atexit
 import contextlib
 import dataclasses
+import gc
 import json
 import logging
 import os
@@ -312,6 +314,7 @@ def main() -> None:
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
 
     arguments = parser.parse_args()
+    atexit.register(gc.freeze)  # as in a stage: a last look for garbage would take a second
     try:
         arguments.function(arguments)
     except InputError as error:

@@ -1,5 +1,7 @@
 """What every stage script does around its own work: settings in, one-line errors out, timings kept."""
 
+import atexit
+import gc
 import inspect
 import json
 import os
@@ -26,6 +28,7 @@ def run(name: str, main: Callable[..., dict | None]) -> None:
     called = address(name, names)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     _end_with_dvc()
+    atexit.register(gc.freeze)  # a last look for garbage among all of torch's objects would take a second
     try:
         params = load()
         _check_names(name, main, names, params)
