@@ -196,10 +196,11 @@ def export(arguments: argparse.Namespace) -> None:
 
 def serve(arguments: argparse.Namespace) -> None:
     from leanet.detector.detector import Detector
-    from leanet.detector.service import serve
+    from leanet.detector.service import listen, serve
 
+    listener = listen(arguments.host, arguments.port)  # a port that is taken is said before seconds of loading
     detector = Detector.load(arguments.detector, arguments.device)
-    serve(detector, arguments.host, arguments.port, arguments.token or os.environ.get("LEANET_TOKEN"))
+    serve(detector, listener, arguments.host, arguments.token or os.environ.get("LEANET_TOKEN"))
 
 
 def repro(_: argparse.Namespace) -> None:

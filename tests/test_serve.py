@@ -211,6 +211,16 @@ def test_who_comes_when_too_many_wait_is_told_to_come_back(inside, monkeypatch):
         assert all(each.result().ok for each in first)
 
 
+@pytest.mark.parametrize("place", ["taken", "70000", "nowhere.invalid"])
+def test_where_it_cannot_listen_is_one_line(attending, address, place):
+    port = {"taken": address.rpartition(":")[2]}.get(place, place)
+    where = ["--host", place] if "." in place else ["--port", port]
+    done = attending.run("python", "-m", "leanet", "serve", *where)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert "--host and --port name another place" in done.stderr
+
+
 def resident(process: int) -> int:
     """MiB of memory that a process holds."""
     status = Path(f"/proc/{process}/status").read_text()
@@ -297,6 +307,8 @@ def test_a_text_called_png_and_a_large_image_beside_it(tab, files, tmp_path):
 def test_the_keyboard_alone_will_do(tab, files):
     tab.keyboard.press("Tab")
     with tab.expect_file_chooser() as chooser:
+        assert tab.evaluate("document.activeElement.id") == "files"
+        # What the browser answers comes after its promise to hand the dialog to the test.
         tab.keyboard.press("Enter")
     chooser.value.set_files(files[:1])
     tab.get_by_text("1 judged").wait_for()

@@ -8,6 +8,8 @@ import asyncio
 import base64
 import io
 import secrets
+import socket
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
@@ -220,14 +222,30 @@ class Prompt(H11Protocol):
         self._head = self.loop.call_later(ARRIVAL, self.transport.close)
 
 
-def serve(detector: Detector, host: str, port: int, token: str | None) -> None:
-    """Answer on `host` and `port` until interrupted; where others can reach it, only who has the token."""
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that connections to `host` and `port` wait at; port 0: any that is free.
+
+    Raises:
+        InputError: the port is taken or forbidden, or the host is not this machine.
+    """
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{reason}; --host and --port name another place") from None
+
+
+def serve(detector: Detector, listener: socket.socket, host: str, token: str | None) -> None:
+    """Answer those who wait at `listener` until interrupted; where others can reach it, only who has the token."""
     local = host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
     if not local and token is None:
         token = secrets.token_urlsafe()
     app = application(detector, token, [*LOOPBACK, host] if local else None)
-    print(f"LEA-Net on http://{host}:{port}/{f'#{token}' if token else ''}", flush=True)
-    uvicorn.run(app, host=host, port=port, http=Prompt, log_level="warning", timeout_keep_alive=15)
+    named = f"[{host}]" if ":" in host else host
+    print(f"LEA-Net on http://{named}:{listener.getsockname()[1]}/{f'#{token}' if token else ''}", flush=True)
+    config = uvicorn.Config(app, http=Prompt, log_level="warning", timeout_keep_alive=15)
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def _is_address(host: str) -> bool:
