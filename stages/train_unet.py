@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from leanet import paths, stage
 from leanet.data import imageset
@@ -41,7 +41,7 @@ def main(params: Params, dataset: str) -> dict:
     outcomes = run(jobs, params.execution, device=params.device, address=stage.address("train_unet", [dataset]))
     with paths.whole(paths.unet(dataset)) as folder:
         for fold, outcome in zip(data.folds, outcomes, strict=True):
-            save_file(weights.unpack(outcome.arrays), folder / f"fold{fold}.safetensors")
+            (folder / f"fold{fold}.safetensors").write_bytes(save(weights.unpack(outcome.arrays)))
         save_history(jobs, outcomes, folder)
     return figures(outcomes)
 

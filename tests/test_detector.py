@@ -141,6 +141,7 @@ def test_saving_what_was_loaded_gives_the_same_files(detector, packaged, tmp_pat
     detector.save(tmp_path)
     for file in tmp_path.iterdir():
         assert file.read_bytes() == (packaged / file.name).read_bytes()
+    assert len({file.stat().st_mode for file in packaged.iterdir()}) == 1  # who may read one may read all
 
 
 def test_the_card_says_what_it_is_and_where_it_comes_from(packaged):

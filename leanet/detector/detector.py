@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.numpy import load_file as load_arrays
-from safetensors.numpy import save_file as save_arrays
-from safetensors.torch import load_file, save_file
+from safetensors.numpy import save as save_arrays
+from safetensors.torch import load_file
+from safetensors.torch import save as save_tensors
 
 from leanet import device as devices
 from leanet.data.imageset import sha256
@@ -93,8 +94,11 @@ class Detector:
         """Write it to `folder`, which is there and empty."""
         members = self.facts["members"]
         for name, member in zip(members, self.ensemble.members, strict=True):
-            save_file({key: value.contiguous() for key, value in member.state_dict().items()}, folder / name)
-        save_arrays({name: np.ascontiguousarray(array) for name, array in self.known.items()}, folder / KNOWN)
+            # Not safetensors' own save_file: nobody but its owner could read what it writes.
+            state = {key: value.contiguous() for key, value in member.state_dict().items()}
+            (folder / name).write_bytes(save_tensors(state))
+        known = {name: np.ascontiguousarray(array) for name, array in self.known.items()}
+        (folder / KNOWN).write_bytes(save_arrays(known))
         files = {name: sha256(folder / name) for name in (*members, KNOWN)}
         facts = self.facts | {"files": files}
         (folder / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
