@@ -122,6 +122,12 @@ def test_undefined_figures_are_said_everywhere():
     assert "the set has no masks" in localization.frame.to_csv()
 
 
+def test_where_all_folds_are_alike_no_interval_is_told(monkeypatch):
+    at = results()
+    monkeypatch.setattr(Figure, "interval", (1.0, 1.0))
+    assert {line["95 % interval"] for line in f1_table(at).rows} == {"none: all folds alike"}
+
+
 def test_the_same_table_as_markdown_and_csv():
     table = Table("t", "T", "", [{"row": "a", "F1": Figure((0.5, 0.7), 2)}, {"row": "b", "F1": NOT_RUN}])
     assert table.markdown.splitlines()[2:] == ["| a | 0.600 ± 0.100 |", "| b | not run |"]

@@ -136,7 +136,10 @@ def f1_table(results: Results) -> Table:
 
 def _interval(figure: Figure) -> str | Undefined:
     interval = figure.interval
-    return interval if isinstance(interval, Undefined) else f"{interval[0]:.3f} to {interval[1]:.3f}"
+    if isinstance(interval, Undefined):
+        return interval
+    low, high = interval
+    return f"{low:.3f} to {high:.3f}" if low < high else "none: all folds alike"
 
 
 def paper_table(results: Results) -> Table:
