@@ -9,7 +9,7 @@ from leanet.detector.criterion import Criterion
 from leanet.detector.threshold import choose, clopper_pearson, line
 from leanet.errors import InputError
 
-CRITERIA = ("best-f1", "recall 0.9", "false-alarms 0.05")
+CRITERIA = ("best-f1", "recall 0.9", "recall 1", "false-alarms 0.05", "false-alarms 0")
 
 
 def simulated(positives: int, negatives: int, apart: float, seed: int):
@@ -27,10 +27,22 @@ def test_lines_are_those_of_trying_every_one(seed):
     between = [ordered[0] / 2, *((ordered[1:] + ordered[:-1]) / 2), (ordered[-1] + 1) / 2]
     f1 = [f1_score(labels, scores > t) for t in between]
     assert f1_score(labels, scores > line(Criterion.parse("best-f1"), scores, labels)) == pytest.approx(max(f1))
-    highest = max(t for t in between if recall_score(labels, scores > t) >= 0.9)
-    assert line(Criterion.parse("recall 0.9"), scores, labels) == pytest.approx(highest)
-    lowest = min(t for t in between if (scores[labels == 0] > t).mean() <= 0.1)
-    assert line(Criterion.parse("false-alarms 0.1"), scores, labels) == pytest.approx(lowest)
+    errors = {t: ((scores[labels == 0] > t).sum(), (scores[labels == 1] <= t).sum()) for t in between}
+    for rate in (0.5, 0.9, 1):
+        allowed = [t for t in between if recall_score(labels, scores > t) >= rate]
+        best = min(allowed, key=lambda t: errors[t])
+        assert line(Criterion.parse(f"recall {rate}"), scores, labels) == pytest.approx(best)
+    for rate in (0, 0.1, 0.5):
+        allowed = [t for t in between if (scores[labels == 0] > t).mean() <= rate]
+        best = min(allowed, key=lambda t: errors[t][::-1])
+        assert line(Criterion.parse(f"false-alarms {rate}"), scores, labels) == pytest.approx(best)
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_where_no_score_is_in_doubt_no_criterion_errs(criterion):
+    labels = np.repeat([1, 0], [40, 100])
+    scores = np.concatenate([np.linspace(0.8, 0.99, 40), np.linspace(0.01, 0.07, 100)])
+    assert line(Criterion.parse(criterion), scores, labels) == pytest.approx((0.8 + 0.07) / 2)
 
 
 def test_the_figures_are_those_of_counting():
@@ -98,7 +110,10 @@ def test_too_few_images_are_said():
     assert not choose(Criterion.parse("best-f1"), *simulated(300, 400, 2, seed=1)).doubts
 
 
-@pytest.mark.parametrize("text", ["best", "recall", "recall 1.5", "recall x", "false-alarms 0", "best-f1 0.5"])
+NONE = ["best", "recall", "recall 1.5", "recall x", "recall 0", "recall nan", "false-alarms 1", "best-f1 0.5"]
+
+
+@pytest.mark.parametrize("text", NONE)
 def test_a_criterion_that_is_none_is_said(text):
     with pytest.raises(InputError, match="expected best-f1, recall R or false-alarms A"):
         Criterion.parse(text)

@@ -18,7 +18,7 @@ class Criterion:
         """From "best-f1", "recall 0.95" or "false-alarms 0.02".
 
         Raises:
-            InputError: it is none of them, or the rate is not between 0 and 1.
+            InputError: it is none of them, or the rate is not one that can be asked for.
         """
         name, *rate = text.split()
         if (name, rate) == ("best-f1", []):
@@ -27,9 +27,10 @@ class Criterion:
             (wanted,) = map(float, rate)
         except ValueError:
             wanted = math.nan
-        if name not in ("recall", "false-alarms") or not 0 < wanted < 1:
+        if not ((name == "recall" and 0 < wanted <= 1) or (name == "false-alarms" and 0 <= wanted < 1)):
             raise InputError(
-                f"{text!r}, expected best-f1, recall R or false-alarms A, with a rate between 0 and 1: recall 0.95"
+                f"{text!r}, expected best-f1, recall R or false-alarms A, with R above 0 and at most 1, A at "
+                "least 0 and below 1: recall 0.95"
             )
         return cls(name, wanted)
 
