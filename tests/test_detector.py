@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from leanet import __main__ as command_line
 from leanet import paths
 from leanet.anomaly_map import make_maps
 from leanet.data import imageset
+from leanet.detector.criterion import Criterion
 from leanet.detector.detector import Detector
 from leanet.detector.reading import find
 from leanet.errors import InputError
@@ -124,6 +127,11 @@ def test_what_is_no_image_is_one_line(detector, image):
         detector.predict([np.zeros((8, 8, 3), np.uint8), image])
 
 
+def test_one_image_that_is_no_list_is_said(detector):
+    with pytest.raises(InputError, match=r"expected a list of images, not one alone: predict\(\[image\]\)"):
+        detector.predict("leaf.png")
+
+
 def test_what_is_damaged_or_missing_is_one_line(packaged, tmp_path):
     with pytest.raises(InputError, match="no detector there; `dvc repro package` makes models/detector"):
         Detector.load(tmp_path)
@@ -205,8 +213,36 @@ def test_exit_statuses_and_json_lines(attending, folder, detector):
     assert missed.returncode == (4 if anomalous else 3)
     nothing = judged(attending, str(folder / "*.bmp"))
     assert (nothing.returncode, nothing.stderr) == (1, f"leanet: {folder}/*.bmp: no file fits this pattern\n")
-    elsewhere = judged(attending, good[0], "--detector", str(folder))
-    assert (elsewhere.returncode, elsewhere.stderr.count("\n")) == (1, 1)
+    at = detector.threshold_for(Criterion("recall", 0.99)).summary
+    assert at in missed.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--detector", "nowhere"], "no detector there"),
+        (["--criterion", "recall"], "expected best-f1"),
+        (["--prevalence", "2"], "expected a share of images between 0 and 1"),
+        (["--prevalence", "nan"], "expected a share of images between 0 and 1"),
+        (["--overlays", "{folder}/text.png"], "no folder can be made there (File exists)"),
+    ],
+)
+def test_what_cannot_be_is_one_line_before_any_work(attending, folder, capsys, monkeypatch, wrong, said):
+    monkeypatch.chdir(attending.root)
+    option, value = wrong
+    called = ["leanet", "predict", f"{folder}/a.png", option, value.format(folder=folder)]
+    monkeypatch.setattr(sys, "argv", called)
+    with pytest.raises(SystemExit, match="^leanet: ") as ended:
+        command_line.main()
+    assert said in str(ended.value)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_where_nothing_can_be_read_nothing_was_judged(attending, folder):
+    done = judged(attending, "nowhere.png", str(folder / "text.png"))
+    assert done.returncode == 1
+    assert "nowhere.png: no such file\n" in done.stderr
+    assert done.stderr.splitlines()[-1] == "leanet: of 2 files none could be read"
 
 
 def test_files_are_those_that_are_named(folder):

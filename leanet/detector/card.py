@@ -64,7 +64,8 @@ not know any other change. Anomalies of shape without colour are not what the ma
 
 ## Where it comes from
 
-Commit `{came["git_commit"] or "none"}`{" with uncommitted changes" if came["git_dirty"] else ""}; {versions}.
+Code of commit `{came["git_commit"] or "none"}`{" with uncommitted changes" if came["git_dirty"] else ""};
+{versions}.
 
 | input | hash in dvc.lock |
 |---|---|

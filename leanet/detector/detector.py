@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save as save_arrays
 from safetensors.torch import load_file
@@ -136,8 +137,11 @@ class Detector:
             not; None for that of the images it was made from.
 
         Raises:
-            InputError: one of them is no image that can be read. `stream` goes on where this stops.
+            InputError: one of them is no image that can be read (`stream` goes on where this stops), or it is one
+                image and no list.
         """
+        if isinstance(images, str | Path | bytes | Image.Image):
+            raise InputError("expected a list of images, not one alone: predict([image])")
         judged = []
         for batch, faults in self.stream(images, prevalence=prevalence):
             if error := next((fault for fault in faults if fault), None):

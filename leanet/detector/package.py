@@ -113,6 +113,7 @@ def provenance(dataset: str, data: ImageSet) -> dict:
     code = [path for path in needed if path.endswith(".py")]
     inputs = (paths.raw(dataset), paths.split(dataset), paths.unet(dataset), paths.maps(dataset))
     return {
+        # The last that changed what computes it: a later one made the same detector.
         "git_commit": _git("log", "-1", "--format=%H", "--", *code),
         "git_dirty": bool(_git("status", "--porcelain", "--", *code)),
         "dvc_lock": {path.as_posix(): digest for path, digest in _locked(inputs).items()},

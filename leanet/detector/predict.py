@@ -38,15 +38,28 @@ def predict(
     """Judge the images that `named` means (leanet.detector.reading.find), a line each to `out`.
 
     layout: table, csv or jsonl. criterion: in place of the detector's own. overlays: a folder for pictures.
-    Returns the exit status: with `fail_on_anomaly`, ANOMALOUS if an image is; else UNREADABLE if one could not be
+    Returns the exit status: with `fail_on_anomaly`, ANOMALOUS if an image is; else UNREADABLE if some could not be
     read; else 0.
+
+    Raises:
+        InputError: nothing can be judged: what is named, an option or the detector is not as it must be, or no
+            image could be read.
     """
+    if prevalence is not None and not 0 < prevalence < 1:
+        raise InputError(f"--prevalence {prevalence:g}, expected a share of images between 0 and 1, both excluded")
     files = find(named)
     if not files:
         raise InputError("no image is named")
+    wanted = Criterion.parse(criterion) if criterion else None
+    if overlays:
+        try:
+            overlays.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"--overlays {overlays}: no folder can be made there ({error.strerror})") from None
     judge = Detector.load(detector, device)
-    if criterion:
-        judge.threshold = judge.threshold_for(Criterion.parse(criterion))
+    if wanted:
+        judge.threshold = judge.threshold_for(wanted)
+    print(judge.threshold.summary, file=sys.stderr)
     for doubt in judge.doubts:
         print(f"note: {doubt}", file=sys.stderr)
     write = LAYOUTS[layout](out, max(len(str(file)) for file in files))
@@ -83,6 +96,8 @@ def predict(
         if each.is_far:
             print(f"warning: these images are not of the kind that the detector knows: {each}", file=sys.stderr)
     good = len(files) - unreadable
+    if not good:
+        raise InputError(f"of {len(files)} files none could be read")
     print(f"{good} images judged, {sum(called)} anomalous, {unreadable} unreadable", file=sys.stderr)
     if fail_on_anomaly and any(called):
         return ANOMALOUS
@@ -97,14 +112,14 @@ def _each(attention: np.ndarray | None):
 
 def _table(out: TextIO, width: int) -> Callable[[Line], None]:
     """For people; what cannot be read goes to stderr."""
-    print(f"{'file':{width}}   score", file=out)
+    print(f"{'file':{width}}   score  label", file=out)
 
     def write(line: Line) -> None:
         if "error" in line:
             print(f"{line['file']}: {line['error']}", file=sys.stderr)
         else:
-            mark = "  anomalous" if line["anomalous"] else ""
-            print(f"{line['file']:{width}}  {line['score']:6.4f}{mark}", file=out, flush=True)
+            label = "anomalous" if line["anomalous"] else "normal"
+            print(f"{line['file']:{width}}  {line['score']:6.4f}  {label}", file=out, flush=True)
 
     return write
 

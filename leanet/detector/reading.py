@@ -72,6 +72,8 @@ def _one(source: Source, at: int, side: int) -> np.ndarray | InputError:
                 )
             source = Image.fromarray(source)
         name = str(source) if isinstance(source, str | Path) else f"image {at}"
+        if isinstance(source, str | Path) and not Path(source).exists():
+            raise InputError(f"{name}: no such file")
         return decode(Path(source) if isinstance(source, str) else source, side, name)
     except InputError as error:
         return error
