@@ -100,6 +100,7 @@ def test_the_api_says_what_the_detector_says(address, detector):
     paths_ = requests.get(f"{address}/openapi.json", timeout=10).json()["paths"]
     assert paths_.keys() == {"/api/detector", "/api/predict"}
     body = paths_["/api/predict"]["post"]["requestBody"]["content"]
+    assert set(service.REFUSALS) < set(map(int, paths_["/api/predict"]["post"]["responses"]))
     assert body == {"image/*": {"schema": {"type": "string", "format": "binary"}}}
 
 

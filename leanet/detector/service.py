@@ -59,6 +59,22 @@ class Answer(BaseModel):
     anomalous_like: list[Neighbour] = Field(description="the nearest anomalous training images")
 
 
+class Refusal(BaseModel):
+    """Why there is no answer."""
+
+    detail: str = Field(description="one sentence")
+
+
+REFUSALS = {
+    400: "no image in the request",
+    401: "the token is missing or wrong",
+    408: "the image took too long to arrive",
+    413: "the image is too large",
+    415: "no image that can be read",
+    503: "too many images wait: come back after the seconds in Retry-After",
+}
+
+
 class About(BaseModel):
     """What the detector is."""
 
@@ -123,6 +139,7 @@ def application(detector: Detector, token: str | None = None, hosts: list[str] |
     @app.post(
         "/api/predict",
         dependencies=[Depends(allowed)],
+        responses={status: {"description": said, "model": Refusal} for status, said in REFUSALS.items()},
         openapi_extra={
             "requestBody": {
                 "required": True,
@@ -241,7 +258,7 @@ def serve(detector: Detector, listener: socket.socket, host: str, token: str | N
     if not local and token is None:
         token = secrets.token_urlsafe()
     app = application(detector, token, [*LOOPBACK, host] if local else None)
-    named = f"[{host}]" if ":" in host else host
+    named = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     print(f"LEA-Net on http://{named}:{listener.getsockname()[1]}/{f'#{token}' if token else ''}", flush=True)
     config = uvicorn.Config(app, http=Prompt, log_level="warning", timeout_keep_alive=15)
     with suppress(KeyboardInterrupt):
