@@ -3,10 +3,12 @@ PYTHON ?= python3
 READY := .venv/ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help repro test bench lint ui lock
+.PHONY: help env repro test bench lint ui lock
 
 help:
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+env: $(READY) ## set up the environment alone, in .venv
 
 repro: $(READY) ## set up the environment if need be, then run what is out of date: from images to F1 table
 	@python -m leanet check > /dev/null
