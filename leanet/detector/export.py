@@ -1,6 +1,7 @@
 """The detector as one graph for other programs: from images as bytes to score and map."""
 
 import json
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,6 +26,8 @@ def export(detector: Detector, file: Path) -> None:
     """
     if file.suffix not in KINDS:
         raise InputError(f"{file}: expected a name that ends in {' or '.join(KINDS)}")
+    members = len(detector.ensemble.members)
+    print(f"{file}: {members} networks as one graph; may take minutes", file=sys.stderr, flush=True)
     detector.to("cpu")
     images = torch.zeros(2, detector.side, detector.side, 3, dtype=torch.uint8)
     with torch.no_grad():
