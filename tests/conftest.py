@@ -86,7 +86,11 @@ class Project:
 
     def repro(self, *stages: str, **environment: str) -> set[str]:
         """`dvc repro`, of all stages or of these and what they depend on; those that it ran."""
-        done = self.run("dvc", "repro", *stages, **environment)
+        return self.ran("dvc", "repro", *stages, **environment)
+
+    def ran(self, *command: str, **environment: str) -> set[str]:
+        """The stages that a command of DVC's ran."""
+        done = self.run(*command, **environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return {line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")}
 
