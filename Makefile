@@ -11,8 +11,7 @@ help:
 env: $(READY) ## set up the environment alone, in .venv
 
 repro: $(READY) ## set up the environment if need be, then run what is out of date: from images to F1 table
-	@python -m leanet check > /dev/null
-	@python -m leanet repro
+	@leanet repro
 
 test: $(READY) ## set up the environment if need be, then run all tests
 	@LEANET_TEST_PROJECTS=$$(mktemp -d) && export LEANET_TEST_PROJECTS && trap 'rm -rf "$$LEANET_TEST_PROJECTS"' EXIT && \
@@ -35,8 +34,9 @@ lock: $(READY) ## make requirements.txt anew from the ranges in pyproject.toml
 	uv pip compile --universal --python-version 3.11 --extra dev --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --upgrade -q pyproject.toml -o requirements.txt
 
-$(READY): requirements.txt
+$(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"Python 3.11 or newer is needed, this is {v[0]}.{v[1]}; try make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv .venv
 	pip install --quiet --disable-pip-version-check -r requirements.txt
+	pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

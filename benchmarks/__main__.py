@@ -11,7 +11,7 @@ import torch
 
 from benchmarks import color, memory, predicting, startup, training, tricks
 from benchmarks.line import Line
-from leanet import device as devices
+from leanet.core import device as devices
 
 PARTS = {
     "training": training,
@@ -38,7 +38,7 @@ def row(line: Line) -> str:
 
 def hardware() -> dict[str, str]:
     """What these figures belong to."""
-    device = devices.select("auto")
+    device = devices.prepare("auto")
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{os.cpu_count()} cores"
     precision = str(devices.number_format("auto", device)).removeprefix("torch.")
     return {

@@ -11,25 +11,27 @@ from dataclasses import replace
 import torch
 
 from benchmarks.tricks import TRICKS, without
-from leanet import params as settings
-from leanet import paths
-from leanet.data import imageset
-from leanet.execution.job import Place
-from leanet.scores import score_row
-from leanet.training.cells import cells, jobs, predictions
+from leanet.attention.cells import Cell, jobs, points_of, predictions
+from leanet.cli import params as settings
+from leanet.core import paths
+from leanet.evaluation.scores import score_row
+from leanet.images import imageset
+from leanet.training.job import Place
 
 
 def f1(params: settings.Params, row: str, seed: int, *off: str) -> float:
     """Mean F1 over the folds, at the first attention point, without the tricks `off`."""
     dataset = next(iter(params.datasets))
     params = replace(params, train_leanet=replace(params.train_leanet, seed=seed))
-    data = imageset.load(paths.split(dataset), params.split.image_size)
-    wanted = cells(data, row, params.train_leanet.points[:1], shares=[1])
+    data = imageset.load(paths.split(dataset))
+    maps = {fold: imageset.load_maps(paths.maps(dataset), fold, data) for fold in data.folds}
+    cells = [Cell(fold, point) for fold in data.folds for point in points_of(row, params.train_leanet.points)[:1]]
     with without(*off) as (device, dtype):
-        params = replace(params, precision="bf16" if dtype is torch.bfloat16 else "float32")
-        trainings = jobs(row, wanted, data, paths.maps(dataset), params)
+        precision = "bf16" if dtype is torch.bfloat16 else "float32"
+        how = {"recipe": params.recipe, "precision": precision}
+        trainings = jobs(row, cells, data, maps, params.train_leanet, **how)
         place = Place(device, checkpoint=None, on_epoch=lambda loss: None)
-        outcomes = [job.function(job.arrays, job.settings, place) for job in trainings]
+        outcomes = [job.function(job.arrays, place, **job.settings) for job in trainings]
     return score_row(predictions(trainings, outcomes, data), params.split.folds).f1.mean
 
 

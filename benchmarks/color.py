@@ -10,9 +10,10 @@ from benchmarks.contender import duel
 from benchmarks.line import Line
 from benchmarks.training import FORWARD as COUNT
 from benchmarks.training import SIDE, images, machine, our_unet_forward
-from leanet import color, fancy_pca
-from leanet.anomaly_map import make_maps
-from leanet.models.unet import UNet
+from leanet.color import fancy_pca
+from leanet.color import lab as color
+from leanet.color.anomaly_map import make_maps
+from leanet.color.unet import UNet
 
 
 def pairs(dtype: type) -> tuple[np.ndarray, np.ndarray]:

@@ -21,16 +21,20 @@ ROOT = Path(__file__).parent.parent
 OWN = (".dvcignore", ".gitignore", "dvc.yaml", "params.yaml", "data/sources", "leanet", "stages")
 RESULTS = ("metrics/report.json", "data/cv/*/*/predictions.csv", "data/cv/*/*/history.csv", "data/unet/*/*")
 
-# Run by Python itself at the start of every process: each epoch leaves a line.
+# Run by Python itself at the start of every process: each epoch leaves a line. After as many as HOLD says the
+# process waits to be interrupted.
 COUNTING = """
-import os
-from leanet import progress
+import os, time
+from leanet.core import progress
 step = progress.Progress.step
 def counted(self, n=1, /, **figures):
     if "loss" in figures:
         name = " ".join(f"{name} {value}" for name, value in figures.items() if name != "loss")
         with open(os.environ["EPOCHS"], "a") as log:
             log.write(f"{self.what} {name}\\n")
+            log.flush()
+            while os.environ.get("HOLD") == str(sum(1 for _ in open(log.name))):
+                time.sleep(0.01)
     step(self, n, **figures)
 progress.Progress.step = counted
 """

@@ -1,6 +1,7 @@
 """Peak memory of stages on 2,000 and on 20,000 images of 128×128: it is not to grow with them."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from safetensors.torch import save_file
 
 from benchmarks.line import Line
 from benchmarks.startup import ROOT
-from leanet.models.unet import UNet
+from leanet.color.unet import UNet
 
 SIDE, FEW, MANY = 128, 2_000, 20_000
 
@@ -27,6 +28,7 @@ def make_project(root: Path, count: int) -> None:
     params["split"].update(image_size=SIDE, folds=2)
     params["train_leanet"].update(points=[4], epochs=1)
     (root / "params.yaml").write_text(yaml.safe_dump(params))
+    shutil.copy(ROOT / "dvc.yaml", root)
     rng = np.random.default_rng(0)
     for label, images in (("Negative", count - count // 10), ("Positive", count // 10)):
         folder = root / "data/raw/noise" / label

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from leanet.models.leanet import build
-from leanet.models.unet import UNet
+from leanet.attention.leanet import build
+from leanet.color.unet import UNet
 
 
 class Folder(Dataset):

@@ -17,7 +17,7 @@ import pandas as pd
 import yaml
 
 from benchmarks.startup import ROOT
-from leanet.scores import score_row
+from leanet.evaluation.scores import score_row
 
 SHARED = ("download", "split", "augment", "train_unet", "anomaly_maps")
 

@@ -14,14 +14,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import practitioner
 from benchmarks.contender import duel
 from benchmarks.line import Line
-from leanet import device as devices
-from leanet import fancy_pca
-from leanet.data.ondevice import OnDevice
-from leanet.models.leanet import build
-from leanet.models.unet import UNet
-from leanet.params import TrainLEANet, TrainUNet
-from leanet.training.colorize import train_unet
-from leanet.training.detect import Samples, train_cell
+from leanet.attention.detect import Samples, train_cell
+from leanet.attention.leanet import build
+from leanet.attention.settings import TrainLEANet
+from leanet.color import fancy_pca
+from leanet.color.colorize import fit_unet
+from leanet.color.settings import TrainUNet
+from leanet.color.unet import UNet
+from leanet.core import device as devices
+from leanet.training.job import Place
+from leanet.training.ondevice import OnDevice
 
 SIDE, COUNT, BATCH = 256, 96, 16
 FORWARD = 32  # images of a forward pass
@@ -29,7 +31,7 @@ FORWARD = 32  # images of a forward pass
 
 def machine() -> tuple[torch.device, torch.dtype]:
     """Device and number format that a run takes by itself."""
-    device = devices.select("auto")
+    device = devices.prepare("auto")
     return device, devices.number_format("auto", device)
 
 
@@ -44,8 +46,8 @@ def our_train_leanet():
     maps = np.random.default_rng(1).uniform(0, 30, (COUNT, SIDE, SIDE)).astype(np.float16)
     data = Samples.on(device, images(COUNT), maps, np.arange(COUNT) % 2, 30, np.arange(COUNT))
     settings = TrainLEANet([4], 1, BATCH, 1e-3, 1e-3, pretrained=False, map_scale=30, seed=0)
-    run = {"recipe": "fast", "fold": 0, "dtype": dtype, "on_epoch": lambda loss: None}
-    return lambda: train_cell("resnet18-resnet", 4, data, settings, **run)
+    place = Place(device, checkpoint=None, on_epoch=lambda loss: None)
+    return lambda: train_cell("resnet18-resnet", 4, data, settings, place, recipe="fast", fold=0, dtype=dtype)
 
 
 def our_train_unet():
@@ -53,8 +55,8 @@ def our_train_unet():
     device, dtype = machine()
     normals, basis = OnDevice(images(COUNT), np.arange(COUNT), device), fancy_pca.fit(images(8))
     settings = TrainUNet(1, 1, batch_size=BATCH, learning_rate=1e-3, betas=[0.9, 0.999], dropout=0.5, seed=0)
-    run = {"recipe": "fast", "fold": 0, "dtype": dtype, "on_epoch": lambda loss: None}
-    return lambda: train_unet(normals, basis, 0.1, settings, **run)
+    place = Place(device, checkpoint=None, on_epoch=lambda loss: None)
+    return lambda: fit_unet(normals, basis, 0.1, settings, place, recipe="fast", fold=0, dtype=dtype)
 
 
 def our_unet_forward():

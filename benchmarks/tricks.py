@@ -10,12 +10,15 @@ import torch
 
 from benchmarks.contender import duel
 from benchmarks.line import Line
-from leanet import color, fancy_pca
-from leanet import device as devices
-from leanet.data.ondevice import OnDevice
-from leanet.params import TrainLEANet, TrainUNet
-from leanet.training.colorize import train_unet
-from leanet.training.detect import Samples, train_cell
+from leanet.attention.detect import Samples, train_cell
+from leanet.attention.settings import TrainLEANet
+from leanet.color import fancy_pca
+from leanet.color import lab as color
+from leanet.color.colorize import fit_unet
+from leanet.color.settings import TrainUNet
+from leanet.core import device as devices
+from leanet.training.job import Place
+from leanet.training.ondevice import OnDevice
 
 SIDE, COUNT, BATCH = 128, 96, 16
 TRICKS = ("bf16", "channels-last", "fused Adam", "memory kept", "memory left unfilled")
@@ -26,17 +29,17 @@ def without(*tricks: str) -> Iterator[tuple[torch.device, torch.dtype]]:
     """Device and number format of a run, with these of the TRICKS turned off in all that follows."""
     with ExitStack() as changes:
         if "memory kept" in tricks:
-            changes.enter_context(patch("leanet.device._keep_memory", lambda: None))
+            changes.enter_context(patch("leanet.core.device._keep_memory", lambda: None))
         if "channels-last" in tricks:
             changes.enter_context(patch.object(torch, "channels_last", torch.contiguous_format))
-            for module in ("detect", "colorize"):
-                rows_first = patch(f"leanet.training.{module}.from_bytes", _contiguous)
+            for module in ("attention.detect", "color.colorize"):
+                rows_first = patch(f"leanet.{module}.from_bytes", _contiguous)
                 changes.enter_context(rows_first)
         if "fused Adam" in tricks:
             adam = torch.optim.Adam
             unfused = patch.object(torch.optim, "Adam", lambda *a, fused, **settings: adam(*a, **settings))
             changes.enter_context(unfused)
-        device = devices.select("auto")
+        device = devices.prepare("auto")
         torch.utils.deterministic.fill_uninitialized_memory = "memory left unfilled" in tricks
         yield device, devices.number_format("float32" if "bf16" in tricks else "auto", device)
 
@@ -49,18 +52,19 @@ def epoch(network: str, *off: str) -> Callable[[], object]:
     """One epoch of a network's training, a call, without the tricks `off`."""
     images = np.random.default_rng(0).integers(0, 256, (COUNT, SIDE, SIDE, 3), np.uint8)
     maps, chosen = images[..., 0].astype(np.float16) / 8, np.arange(COUNT)
-    common = {"recipe": "fast", "fold": 0, "on_epoch": lambda loss: None}
 
     def run() -> None:
         with without(*off) as (device, dtype):
+            place = Place(device, checkpoint=None, on_epoch=lambda loss: None)
+            how = {"recipe": "fast", "fold": 0, "dtype": dtype}
             if network == "U-Net":
                 settings = TrainUNet(1, 1, BATCH, learning_rate=1e-3, betas=[0.9, 0.999], dropout=0.5, seed=0)
                 normals, basis = OnDevice(images, chosen, device), fancy_pca.fit(images[:8])
-                train_unet(normals, basis, 0.1, settings, dtype=dtype, **common)
+                fit_unet(normals, basis, 0.1, settings, place, **how)
             else:
                 settings = TrainLEANet([3], 1, BATCH, 1e-3, 1e-3, pretrained=False, map_scale=30, seed=0)
                 data = Samples.on(device, images, maps, chosen % 2, 30, chosen)
-                train_cell("resnet18-resnet", 3, data, settings, dtype=dtype, **common)
+                train_cell("resnet18-resnet", 3, data, settings, place, **how)
 
     return run
 

@@ -6,11 +6,11 @@ No network, threshold or calibration has seen them: the model card can be held a
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from leanet import paths
-from leanet.data import layout
+from leanet.core import paths
+from leanet.core.progress import Progress
 from leanet.detector.detector import Detector
 from leanet.detector.threshold import clopper_pearson
-from leanet.progress import Progress
+from leanet.images import layout
 
 
 def main() -> None:

@@ -8,24 +8,28 @@ import json
 import numpy as np
 import pandas as pd
 
-from leanet import paths, stage
-from leanet.baselines import (
+from leanet.attention.settings import Sweep
+from leanet.core import files, paths
+from leanet.core.progress import Progress
+from leanet.evaluation.baselines import (
+    BASELINES,
+    LAB_HISTOGRAM,
+    MAP_THRESHOLD,
     forest_scores,
     lab_histograms,
     lab_ranges,
     map_statistics,
     threshold_scores,
 )
-from leanet.data import imageset
-from leanet.data.sampling import thin
-from leanet.localization import localization
-from leanet.params import Params
-from leanet.progress import Progress
-from leanet.rows import BASELINES, LAB_HISTOGRAM, MAP_THRESHOLD
+from leanet.evaluation.localization import localization
+from leanet.images import imageset
+from leanet.images.sampling import thin
+from leanet.images.settings import Split
+from leanet.run import stage
 
 
-def main(params: Params, dataset: str) -> None:
-    data = imageset.load(paths.split(dataset), params.split.image_size)
+def main(dataset: str, split: Split, sweep: Sweep) -> None:
+    data = imageset.load(paths.split(dataset))
     masks = imageset.load_masks(paths.split(dataset))
     predictions = {name: [] for name in BASELINES}
     places = []
@@ -33,14 +37,14 @@ def main(params: Params, dataset: str) -> None:
         for fold in data.folds:
             maps = imageset.load_maps(paths.maps(dataset), fold, data)
             statistics = map_statistics(maps)
-            test = data.tested(fold)
+            trained, test = data.trained(fold), data.tested(fold)
             places.append(localization(maps[test], None if masks is None else masks[test]))
-            for share in (1, *params.sweep.shares):
-                train = thin(data.trained(fold), data.labels, share, params.split.seed)
+            for share in (1, *sweep.shares):
+                train = trained if share == 1 else thin(trained, data.labels, share, split.seed)
                 labels = data.labels[train]
                 histograms = lab_histograms(data.images, lab_ranges(data.images, train))
                 scores = {
-                    LAB_HISTOGRAM: forest_scores(histograms[train], labels, histograms[test], params.split.seed),
+                    LAB_HISTOGRAM: forest_scores(histograms[train], labels, histograms[test], split.seed),
                     MAP_THRESHOLD: threshold_scores(statistics[train], labels, statistics[test]),
                 }
                 tested = data.manifest.loc[test, ["path", "label"]]
@@ -52,11 +56,11 @@ def main(params: Params, dataset: str) -> None:
         table = pd.concat(tables)
         parts = {paths.cv(dataset, name): table["share"] == 1, paths.sweep(dataset, name): table["share"] < 1}
         for place, part in parts.items():
-            with paths.whole(place) as folder:
+            with files.whole(place) as folder:
                 table[part].to_csv(folder / "predictions.csv", index=False)
     # What is undefined goes as the reason, a text.
     text = json.dumps(places, indent=1, default=lambda undefined: undefined.reason) + "\n"
-    paths.write(paths.localization(dataset), text)
+    files.write(paths.localization(dataset), text)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from leanet import paths, stage
-from leanet.data import sources
-from leanet.params import Params
+from leanet.core import files, paths
+from leanet.images import sources
+from leanet.images.settings import Dataset
+from leanet.run import stage
 
 
-def main(params: Params, dataset: str) -> None:
-    with paths.whole(paths.raw(dataset)) as folder:
-        sources.fetch(Path(params.datasets[dataset].source), folder)
+def main(dataset: str, datasets: dict[str, Dataset]) -> None:
+    with files.whole(paths.raw(dataset)) as folder:
+        sources.fetch(Path(datasets[dataset].source), folder)
 
 
 if __name__ == "__main__":

@@ -1,68 +1,89 @@
 """Stage package: the chosen row's fold models as one detector for new images."""
 
-import pandas as pd
 from safetensors.numpy import load_file
 
-from leanet import device as devices
-from leanet import paths, rows, stage
-from leanet.data import imageset
+from leanet.attention import rows as row_names
+from leanet.attention.cells import Cell, jobs
+from leanet.attention.settings import TrainLEANet
+from leanet.core import device as devices
+from leanet.core import files, paths
+from leanet.core.errors import InputError
+from leanet.core.settings import Device, Precision
 from leanet.detector.card import card
-from leanet.detector.package import assemble, provenance
-from leanet.errors import InputError
-from leanet.execution.run import figures, run
-from leanet.params import Params
-from leanet.scores import RowScores, Undefined, score_row
-from leanet.training.cells import Cell, jobs
-from leanet.training.weights import unpack
+from leanet.detector.package import assemble
+from leanet.detector.settings import Package
+from leanet.evaluation import predictions
+from leanet.evaluation.scores import RowScores, Undefined, score_row
+from leanet.images import imageset
+from leanet.images.settings import Dataset
+from leanet.run import kept, stage
+from leanet.run.provenance import provenance
+from leanet.run.settings import Execution
+from leanet.run.trainings import figures, run
+from leanet.training.settings import Recipe
 
 
-def main(params: Params) -> dict:
-    dataset = params.package.dataset or next(iter(params.datasets))
-    row, point, scores = choose(params, dataset)
-    data = imageset.load(paths.split(dataset), params.split.image_size)
-    folds = range(params.split.folds)  # of the first repeat: each image is tested by one member
+def main(
+    datasets: dict[str, Dataset],
+    rows: list[str],
+    package: Package,
+    train_leanet: TrainLEANet,
+    recipe: Recipe,
+    precision: Precision,
+    device: Device,
+    execution: Execution,
+) -> dict:
+    dataset = package.dataset or next(iter(datasets))
+    data = imageset.load(paths.split(dataset))
+    folds = range(data.folds_per_repeat)  # of the first repeat: each image is tested by one member
+    row, point, scores = choose(package, rows, dataset, len(folds))
 
-    # As in the cross-validation, whose trainings keep no weights: they would fill a disk.
+    # The cross-validation kept their weights; what is no longer there is trained once more.
+    maps = {fold: imageset.load_maps(paths.maps(dataset), fold, data) for fold in folds}
     cells = [Cell(fold, point) for fold in folds]
-    trainings = jobs(row, cells, data, paths.maps(dataset), params, keep_weights=True)
-    outcomes = run(trainings, params.execution, device=params.device, address="package")
-    weights = [
-        {
-            "unet": load_file(paths.unet(dataset) / f"fold{fold}.safetensors"),
-            "network": unpack(outcome.arrays),
-        }
-        for fold, outcome in zip(folds, outcomes, strict=True)
-    ]
+    numbers = {"recipe": recipe, "precision": precision}
+    trainings = jobs(row, cells, data, maps, train_leanet, **numbers, detector_folds=folds)
+    outcomes = run(trainings, execution, device=device, address="package", weights=True)
+    colourisers = [paths.unet(dataset) / f"fold{fold}.safetensors" for fold in folds]
+    networks = [kept.weights_file(key) for key in outcomes.keys]
+    weights = [(load_file(unet), load_file(network)) for unet, network in zip(colourisers, networks, strict=True)]
     facts = {
         "dataset": dataset,
-        "chosen_among": [params.package.row] if params.package.row else params.rows,
+        "row": row,
+        "point": point,
+        "recipe": recipe,
+        "map_scale": train_leanet.map_scale,
+        "pretrained": train_leanet.pretrained,
+        "criterion": package.criterion,
+        "chosen_among": [package.row] if package.row else rows,
         "cross_validation": scores.numbers,
         "provenance": provenance(dataset, data),
     }
-    device = devices.select(params.device)
-    detector = assemble(row, point or None, weights, data, params, device, facts)
-    with paths.whole(paths.DETECTOR) as folder:
+    detector = assemble(facts, weights, data, devices.prepare(device))
+    with files.whole(paths.DETECTOR) as folder:
         detector.save(folder)
+        for copy, original in zip(detector.files, zip(colourisers, networks, strict=True), strict=True):
+            for name, file in zip(copy, original, strict=True):
+                files.share(folder / name, file)
         (folder / "README.md").write_text(card(detector), encoding="utf-8")
+    kept.drop_weights(kept.needed(kept.addresses("train_leanet")) - set(outcomes.keys))
     print(f"{row} of {dataset}: {detector.threshold.summary}")
     for doubt in detector.doubts:
         print(f"note: {doubt}")
     return figures(outcomes)
 
 
-def choose(params: Params, dataset: str) -> tuple[str, int, RowScores]:
+def choose(package: Package, rows: list[str], dataset: str, folds: int) -> tuple[str, int, RowScores]:
     """The row of the highest F1, its point (0: none) by all folds together, and its figures."""
-    wanted = params.package
-    candidates = [wanted.row] if wanted.row else params.rows
-    tables = {row: pd.read_csv(paths.cv(dataset, row) / "predictions.csv") for row in candidates}
-    scores = {row: score_row(table, params.split.folds) for row, table in tables.items()}
+    candidates = [package.row] if package.row else rows
+    scores = {row: score_row(predictions.read(paths.cv(dataset, row)), folds) for row in candidates}
     defined = {row: each.f1.mean for row, each in scores.items() if not isinstance(each.f1.mean, Undefined)}
     if not defined:
         raise InputError(f"no row of {dataset} has an F1 to choose by; name one as package.row in params.yaml")
     row = max(defined, key=defined.get)
-    if rows.parts(row).external is None:
+    if row_names.parts(row).external is None:
         return row, 0, scores[row]
-    return row, wanted.point or scores[row].paper_point, scores[row]
+    return row, package.point or scores[row].paper_point, scores[row]
 
 
 if __name__ == "__main__":

@@ -5,43 +5,71 @@ from pathlib import Path
 
 import numpy as np
 
-from leanet import paths, rows, stage
-from leanet.data import imageset
-from leanet.data.arrayfile import ArrayFile
-from leanet.data.imageset import ImageSet
-from leanet.execution.job import Job, Outcome
-from leanet.execution.run import figures, run
-from leanet.params import Params
-from leanet.training.cells import cells, jobs, save
+from leanet.attention import rows
+from leanet.attention.cells import Cell, jobs, points_of, predictions
+from leanet.attention.settings import TrainLEANet
+from leanet.core import files, paths
+from leanet.core.arrays import ArrayFile
+from leanet.core.settings import Device, Precision
+from leanet.evaluation import scores
+from leanet.evaluation.predictions import write
+from leanet.images import imageset
+from leanet.images.imageset import ImageSet
+from leanet.run import kept, stage
+from leanet.run.settings import Execution
+from leanet.run.trainings import figures, run
+from leanet.training.job import Job, Outcome, history
+from leanet.training.settings import Recipe
 
 
-def main(params: Params, dataset: str, row: str) -> dict:
-    data = imageset.load(paths.split(dataset), params.split.image_size)
-    wanted = cells(data, row, params.train_leanet.points, shares=[1])
+def main(
+    dataset: str,
+    row: str,
+    train_leanet: TrainLEANet,
+    recipe: Recipe,
+    precision: Precision,
+    device: Device,
+    execution: Execution,
+) -> dict:
+    data = imageset.load(paths.split(dataset))
+    maps = {fold: imageset.load_maps(paths.maps(dataset), fold, data) for fold in data.folds}
+    cells = [Cell(fold, point) for fold in data.folds for point in points_of(row, train_leanet.points)]
     shown = data.examples(fold=0, positives=4, negatives=4) if rows.parts(row).external else None
-    trainings = jobs(row, wanted, data, paths.maps(dataset), params, shown)
+    numbers = {"recipe": recipe, "precision": precision}
+    trainings = jobs(
+        row, cells, data, maps, train_leanet, **numbers, shown=shown, detector_folds=range(data.folds_per_repeat)
+    )
     address = stage.address("train_leanet", [dataset, row])
-    outcomes = run(trainings, params.execution, device=params.device, address=address)
-    with paths.whole(paths.cv(dataset, row)) as folder:
-        save(trainings, outcomes, data, folder)
+    outcomes = run(trainings, execution, device=device, address=address)
+    table = predictions(trainings, outcomes, data)
+    with files.whole(paths.cv(dataset, row)) as folder:
+        write(table, history(trainings, outcomes), folder)
         if shown is not None:
-            save_examples(trainings, outcomes, shown, data, paths.maps(dataset), folder)
+            save_examples(trainings, outcomes, shown, data, maps[0], paths.maps(dataset), folder)
+    # The detector takes the best point alone.
+    best = scores.best_point(scores.score_cells(table)["f1"])
+    kept.drop_weights(key for key, cell in zip(outcomes.keys, cells, strict=True) if cell.point != best)
     return figures(outcomes)
 
 
 def save_examples(
-    jobs: list[Job], outcomes: Sequence[Outcome], shown: np.ndarray, data: ImageSet, maps: Path, folder: Path
+    jobs: list[Job],
+    outcomes: Sequence[Outcome],
+    shown: np.ndarray,
+    data: ImageSet,
+    maps: ArrayFile,
+    recolored: Path,
+    folder: Path,
 ) -> None:
     """Write what the first fold's networks see in a few test images, for pictures (Fig. 5)."""
     for job, outcome in zip(jobs, outcomes, strict=True):
         if job.name["fold"] == 0:
-            seen = {name: outcome.arrays[name] for name in ("attention", "before", "after")}
             np.savez(
                 folder / f"examples-point{job.name['point']}.npz",
                 images=data.images[shown],
-                recolored=ArrayFile(maps / "recolored.npy")[shown],
-                maps=imageset.load_maps(maps, 0, data)[shown],
-                **seen,
+                recolored=ArrayFile(recolored / "recolored.npy")[shown],
+                maps=maps[shown],
+                **{name: outcome.arrays[name] for name in ("attention", "before", "after")},
             )
 
 

@@ -1,26 +1,36 @@
 """Stage train_unet: one colouriser a fold, trained on that fold's training normals alone (section 3-1)."""
 
 import json
-from dataclasses import asdict
 
 import numpy as np
-from safetensors.numpy import save
 
-from leanet import paths, stage
-from leanet.data import imageset
-from leanet.execution.job import Job
-from leanet.execution.run import figures, run, save_history
-from leanet.params import Params
-from leanet.training import colorize, weights
+from leanet.color.colorize import colouriser
+from leanet.color.settings import Augment, TrainUNet
+from leanet.core import files, paths
+from leanet.core.settings import Device, Precision
+from leanet.images import imageset
+from leanet.run import stage
+from leanet.run.settings import Execution
+from leanet.run.trainings import figures, run
+from leanet.training.job import Job, history
+from leanet.training.settings import Recipe
 
 
-def main(params: Params, dataset: str) -> dict:
-    data = imageset.load(paths.split(dataset), params.split.image_size)
+def main(
+    dataset: str,
+    augment: Augment,
+    train_unet: TrainUNet,
+    recipe: Recipe,
+    precision: Precision,
+    device: Device,
+    execution: Execution,
+) -> dict:
+    data = imageset.load(paths.split(dataset))
     bases = json.loads(paths.basis(dataset).read_text())
     jobs = [
         Job(
             name={"fold": fold},
-            function=colorize.colouriser,
+            function=colouriser,
             arrays={
                 "images": data.images,
                 "normals": data.normals(fold),
@@ -29,20 +39,22 @@ def main(params: Params, dataset: str) -> dict:
             },
             settings={
                 "fold": fold,
-                "std": params.augment.std,
-                "recipe": params.recipe,
-                "precision": params.precision,
-                "train_unet": asdict(params.train_unet),
+                "std": augment.std,
+                "recipe": recipe,
+                "precision": precision,
+                "train_unet": train_unet,
             },
-            epochs=params.train_unet.epochs,
+            epochs=train_unet.epochs,
+            keep_weights=True,
         )
         for fold in data.folds
     ]
-    outcomes = run(jobs, params.execution, device=params.device, address=stage.address("train_unet", [dataset]))
-    with paths.whole(paths.unet(dataset)) as folder:
-        for fold, outcome in zip(data.folds, outcomes, strict=True):
-            (folder / f"fold{fold}.safetensors").write_bytes(save(weights.unpack(outcome.arrays)))
-        save_history(jobs, outcomes, folder)
+    address = stage.address("train_unet", [dataset])
+    outcomes = run(jobs, execution, device=device, address=address, weights=True)
+    with files.whole(paths.unet(dataset)) as folder:
+        for fold in data.folds:
+            outcomes.save_weights(fold, folder / f"fold{fold}.safetensors")
+        history(jobs, outcomes).to_csv(folder / "history.csv", index=False, float_format="%.6g")
     return figures(outcomes)
 
 

@@ -8,10 +8,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
 from filelock import FileLock
+
+from leanet.core import settings
+from leanet.run import stage
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"  # threads of several processes would wait for one another, spinning
@@ -106,7 +110,7 @@ class Project:
 
 def _link_or_copy(source: str, target: str) -> None:
     """Copy a file; of what is never written in place, hundreds of MiB, make another name."""
-    if "/.dvc/cache/" in source or "/models/detector/" in source:
+    if any(place in source for place in ("/.dvc/cache/", "/models/detector/", ".weights.safetensors")):
         try:
             os.link(source, target)
             return
@@ -130,6 +134,16 @@ def make_tiny(root: Path) -> Project:
     return Project(root)
 
 
+def parameters() -> dict:
+    """The content of params.yaml, here."""
+    return settings.parse(Path("params.yaml"))
+
+
+def call(script: ModuleType, *names: str) -> dict | None:
+    """Run a stage's `main` in this process, here, with what it is handed."""
+    return script.main(**stage.handed(script.__name__.removeprefix("stages."), script.main, names))
+
+
 @pytest.fixture
 def tiny(tmp_path, monkeypatch) -> Project:
     """A tiny project, nothing run yet, as the working directory."""
@@ -146,7 +160,7 @@ def finished(tmp_path_factory) -> Project:
         project = make_tiny(root)
         for tool in ("git", "dvc"):
             assert project.run(tool, "init", "-q").returncode == 0
-        assert len(project.repro()) == 11
+        assert len(project.repro()) == 12
 
     return _once(tmp_path_factory, "finished", make)
 

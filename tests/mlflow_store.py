@@ -15,7 +15,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from leanet.store import EXPERIMENT
+from leanet.tracking.store import EXPERIMENT
 
 
 def runs_by_name(address: str | None = None) -> tuple[MlflowClient, dict[str, Run]]:

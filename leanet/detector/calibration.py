@@ -34,19 +34,25 @@ class Calibration:
             np.repeat([1, 0], len(labels)),
             sample_weight=np.concatenate([likely, 1 - likely]),
         )
-        return cls(float(fitted.coef_[0, 0]), float(fitted.intercept_[0]), positives / len(labels))
+        slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+        return cls(_significant(slope), _significant(intercept), positives / len(labels))
 
     def probabilities(self, margins: np.ndarray) -> np.ndarray:
         """Of being anomalous, (N,)."""
         return 1 / (1 + np.exp(-(self.slope * margins.astype(np.float64) + self.intercept)))
 
 
-def at_prevalence(probabilities: np.ndarray, fitted: float, wanted: float) -> np.ndarray:
-    """What `probabilities` (N,) become where the share of anomalous images is not `fitted` but `wanted`.
+def _significant(number: float) -> float:
+    """To six digits: the last ones differ from processor to processor."""
+    return float(f"{number:.6g}")
+
+
+def at_prevalence(probabilities: np.ndarray, fitted: float, there: float) -> np.ndarray:
+    """What `probabilities` (N,) become where the share of anomalous images is not `fitted` but `there`.
 
     By Bayes' rule: what the classes look like stays, how frequent they are does not (Saerens, Latinne &
     Decaestecker 2002, "Adjusting the Outputs of a Classifier to New a Priori Probabilities", Eq. 2.4).
     """
-    anomalous = probabilities * wanted / fitted
-    normal = (1 - probabilities) * (1 - wanted) / (1 - fitted)
+    anomalous = probabilities * there / fitted
+    normal = (1 - probabilities) * (1 - there) / (1 - fitted)
     return anomalous / (anomalous + normal)

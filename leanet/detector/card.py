@@ -33,7 +33,7 @@ and its recoloured self){" and what the network attends to" if facts["attends"] 
 {len(facts["members"])} networks ({facts["row"]}{attends}) with a colouriser each, trained on the folds of a
 cross-validation by LEA-Net (Katafuchi & Tokunaga, arXiv 2109.05493).
 
-    python -m leanet predict my-images/ --detector THIS-FOLDER
+    leanet predict my-images/ --detector THIS-FOLDER
 
 ## Trained on
 

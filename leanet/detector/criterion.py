@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from leanet.errors import InputError
+from leanet.core.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,15 @@ class Criterion:
         if (name, rate) == ("best-f1", []):
             return cls(name)
         try:
-            (wanted,) = map(float, rate)
+            (level,) = map(float, rate)
         except ValueError:
-            wanted = math.nan
-        if not ((name == "recall" and 0 < wanted <= 1) or (name == "false-alarms" and 0 <= wanted < 1)):
+            level = math.nan
+        if not ((name == "recall" and 0 < level <= 1) or (name == "false-alarms" and 0 <= level < 1)):
             raise InputError(
                 f"{text!r}, expected best-f1, recall R or false-alarms A, with R above 0 and at most 1, A at "
                 "least 0 and below 1: recall 0.95"
             )
-        return cls(name, wanted)
+        return cls(name, level)
 
     def __str__(self) -> str:
         return self.name if self.rate is None else f"{self.name} {self.rate:g}"

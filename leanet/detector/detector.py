@@ -12,19 +12,21 @@ from PIL import Image
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save as save_arrays
 from safetensors.torch import load_file
-from safetensors.torch import save as save_tensors
 
-from leanet import device as devices
-from leanet.data.imageset import sha256
+from leanet.core import device as devices
+from leanet.core import paths
+from leanet.core.errors import InputError
+from leanet.core.files import sha256
 from leanet.detector import threshold
 from leanet.detector.calibration import Calibration, at_prevalence
 from leanet.detector.criterion import Criterion
 from leanet.detector.ensemble import Ensemble, Member
-from leanet.detector.reading import Source, read
 from leanet.detector.threshold import Threshold
-from leanet.errors import InputError
+from leanet.images.reading import Source, read
+from leanet.training.state import weights
 
-FACTS, KNOWN = "detector.json", "known.safetensors"
+KNOWN = "known.safetensors"
+PARTS = ("unet", "network")  # of a member: each has a file
 BATCH = 16  # images
 
 
@@ -73,12 +75,12 @@ class Detector:
         """
         folder = _fetched(path) if ":/" in str(path) else Path(path)
         try:
-            facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+            facts = json.loads((folder / paths.FACTS).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise InputError(f"{folder}: no detector there; `dvc repro package` makes models/detector") from None
         except ValueError:
             raise InputError(
-                f"{folder / FACTS} is damaged; `dvc checkout` or `dvc repro package` mends it"
+                f"{folder / paths.FACTS} is damaged; `dvc checkout` or `dvc repro package` mends it"
             ) from None
         for name, digest in facts["files"].items():
             if not (folder / name).exists() or sha256(folder / name) != digest:
@@ -86,29 +88,34 @@ class Detector:
                     f"{folder / name} is missing or damaged; `dvc checkout` or `dvc repro package` mends it"
                 )
         with torch.device("meta"):
-            members = [_member(facts) for _ in facts["members"]]
-        for member, name in zip(members, facts["members"], strict=True):
-            member.load_state_dict(load_file(folder / name), assign=True)
+            members = [member_of(facts) for _ in facts["members"]]
+        for member, names in zip(members, facts["members"], strict=True):
+            for part, name in zip(PARTS, names, strict=True):
+                member.get_submodule(part).load_state_dict(load_file(folder / name), assign=True)
         return cls(facts, load_arrays(folder / KNOWN), members).to(device)
 
     def save(self, folder: Path) -> None:
         """Write it to `folder`, which is there and empty."""
-        members = self.facts["members"]
-        for name, member in zip(members, self.ensemble.members, strict=True):
-            # Not safetensors' own save_file: nobody but its owner could read what it writes.
-            state = {key: value.contiguous() for key, value in member.state_dict().items()}
-            (folder / name).write_bytes(save_tensors(state))
+        for names, member in zip(self.files, self.ensemble.members, strict=True):
+            for part, name in zip(PARTS, names, strict=True):
+                # Not safetensors' own save_file: nobody but its owner could read what it writes.
+                (folder / name).write_bytes(save_arrays(weights(member.get_submodule(part))))
         known = {name: np.ascontiguousarray(array) for name, array in self.known.items()}
         (folder / KNOWN).write_bytes(save_arrays(known))
-        files = {name: sha256(folder / name) for name in (*members, KNOWN)}
-        facts = self.facts | {"files": files}
-        (folder / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        names = [*(name for member in self.files for name in member), KNOWN]
+        facts = self.facts | {"files": {name: sha256(folder / name) for name in names}}
+        (folder / paths.FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def to(self, device: str) -> "Detector":
         """Itself, on the device: auto, cpu, cuda or mps."""
-        self.device = devices.select(device, asked_by="device")
+        self.device = devices.prepare(device, asked_by="device")
         self.ensemble.to(self.device)
         return self
+
+    @property
+    def files(self) -> list[list[str]]:
+        """Of each member the files of PARTS, in its folder."""
+        return self.facts["members"]
 
     @property
     def side(self) -> int:
@@ -203,16 +210,17 @@ class Detector:
         return Judged(images, scores, labels, maps, attention)
 
 
-def _member(facts: dict) -> Member:
-    settings = {name: facts[name] for name in ("side", "point", "recipe", "map_scale")}
-    return Member(facts["row"], **settings)
+def member_of(facts: dict) -> Member:
+    """A member of the detector that `facts` describe, without weights."""
+    settings = {name: facts[name] for name in ("side", "point", "recipe", "map_scale", "pretrained")}
+    return Member(facts["row"], **settings | {"point": facts["point"] or None})
 
 
 def _fetched(address: str) -> Path:
     """A model of MLflow's as a folder; of a pyfunc model, the detector within it."""
     import mlflow
 
-    from leanet import store
+    from leanet.tracking import store
 
     mlflow.set_tracking_uri(store.address())
     try:

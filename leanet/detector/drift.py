@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.stats import ks_2samp
 
-from leanet.color import from_bytes, rgb_to_lab
+from leanet.color.lab import from_bytes, rgb_to_lab
 
 STATISTICS = ("lightness", "chroma", "map mean", "map 99th percentile")  # L*, C*, and twice ΔE₀₀
 OF_MAPS = (2, 3)

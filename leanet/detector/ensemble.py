@@ -4,21 +4,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from leanet.anomaly_map import recolor
-from leanet.color import ciede2000, from_bytes, rgb_to_lab
+from leanet.attention.detect import judge, scale
+from leanet.attention.leanet import build
+from leanet.color.anomaly_map import recolor
+from leanet.color.lab import ciede2000, from_bytes, rgb_to_lab
+from leanet.color.unet import UNet
 from leanet.detector.calibration import Calibration
-from leanet.models.leanet import build
-from leanet.models.unet import UNet
-from leanet.training.detect import judge, scale
+from leanet.training.settings import Recipe
 
 
 class Member(nn.Module):
     """What one fold trained: a colouriser, and the network that judges by its maps."""
 
-    def __init__(self, row: str, *, side: int, point: int | None, recipe: str, map_scale: float | str):
+    def __init__(
+        self,
+        row: str,
+        *,
+        side: int,
+        point: int | None,
+        recipe: Recipe,
+        map_scale: float | str,
+        pretrained: bool = False,
+    ):
         super().__init__()
         self.unet = UNet(side=side, dropout=0)
-        self.network = build(row, side=side, point=point)
+        self.network = build(row, side=side, point=point, pretrained=pretrained)
         self.recipe, self.map_scale = recipe, map_scale
 
     def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -62,16 +72,21 @@ class Ensemble(nn.Module):
     def embed(self, images: Tensor) -> Tensor:
         """What the members see before they decide, in images as bytes, uint8 (N, side, side, 3): (N, D), length 1.
 
-        The inputs of the ADNs' last linear layers, one behind the other: near vectors, similar images.
+        The inputs of the ADNs' last layers, means over places where these are convolutions, one behind the other:
+        near vectors, similar images.
         """
         rgb = from_bytes(images)
         seen = []
         for member in self.members:
-            last = [layer for layer in member.network.adn.modules() if isinstance(layer, nn.Linear)][-1]
+            layers = (layer for layer in member.network.adn.modules() if isinstance(layer, nn.Linear | nn.Conv2d))
+            *_, last = layers
             features = []
             with last.register_forward_hook(lambda _layer, inputs, _output, to=features: to.append(inputs[0])):
                 lab = rgb_to_lab(rgb)
                 maps = scale(ciede2000(recolor(member.unet, lab), lab), member.map_scale)
                 member.network(rgb, maps)
-            seen.append(F.normalize(features[0].flatten(1), dim=1))
+            (given,) = features
+            if isinstance(last, nn.Conv2d):
+                given = given.mean(dim=(2, 3))
+            seen.append(F.normalize(given.flatten(1), dim=1))
         return torch.cat(seen, dim=1) / len(seen) ** 0.5

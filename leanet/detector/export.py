@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from leanet.core.errors import InputError
 from leanet.detector.detector import Detector
-from leanet.errors import InputError
 
 KINDS = (".onnx", ".pt2")
 OUTPUTS = ("score", "map", "attention")
@@ -17,7 +17,7 @@ OUTPUTS = ("score", "map", "attention")
 def export(detector: Detector, file: Path) -> None:
     """Write `file` as ONNX (.onnx) or by torch.export (.pt2), for any number of images.
 
-    In: `images`, uint8 (N, side, side, 3), sRGB, resized as leanet.data.decoding has it. Out, float32: `score`
+    In: `images`, uint8 (N, side, side, 3), sRGB, resized as leanet.images.decoding has it. Out, float32: `score`
     (N,), `map` (N, side, side) in ΔE₀₀, and of a row that attends, `attention` (N, side, side). Colours
     are converted and CIEDE2000 computed in the graph; side and threshold are in its metadata.
 

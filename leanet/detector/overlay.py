@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from leanet.data.decoding import picture
-from leanet.pictures import MAP_TOP, heat
+from leanet.images.decoding import picture
+from leanet.report.pictures import MAP_TOP, heat
 
 LONGEST = 1024  # pixels of an overlay's longer side
 STRENGTH = 0.75  # of the heat where it is hottest; the image stays visible

@@ -1,4 +1,4 @@
-"""`python -m leanet predict`: judge files, and say so in lines that people or programs read."""
+"""`leanet predict`: judge files, and say so in lines that people or programs read."""
 
 import csv
 import json
@@ -11,12 +11,12 @@ from typing import TextIO
 
 import numpy as np
 
+from leanet.core.errors import InputError
+from leanet.core.progress import Progress
 from leanet.detector import drift, overlay
 from leanet.detector.criterion import Criterion
 from leanet.detector.detector import Detector
 from leanet.detector.reading import find
-from leanet.errors import InputError
-from leanet.progress import Progress
 
 UNREADABLE, ANOMALOUS = 3, 4  # exit statuses; 0 is well, 1 a mistake, 2 no such option
 
@@ -50,15 +50,15 @@ def predict(
     files = find(named)
     if not files:
         raise InputError("no image is named")
-    wanted = Criterion.parse(criterion) if criterion else None
+    other = Criterion.parse(criterion) if criterion else None
     if overlays:
         try:
             overlays.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"--overlays {overlays}: no folder can be made there ({error.strerror})") from None
     judge = Detector.load(detector, device)
-    if wanted:
-        judge.threshold = judge.threshold_for(wanted)
+    if other:
+        judge.threshold = judge.threshold_for(other)
     print(judge.threshold.summary, file=sys.stderr)
     for doubt in judge.doubts:
         print(f"note: {doubt}", file=sys.stderr)

@@ -10,10 +10,10 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 import leanet
-from leanet import store
-from leanet.data.imageset import sha256
-from leanet.detector.detector import FACTS, KNOWN
-from leanet.errors import InputError
+from leanet.core import files, paths
+from leanet.core.errors import InputError
+from leanet.detector.detector import KNOWN
+from leanet.tracking import champions, store
 
 KEY, ALIAS = "leanet.detector", "champion"
 NEEDED = (
@@ -34,9 +34,10 @@ NEEDED = (
 )
 
 
-def register(folder: Path, patience: float | None = None) -> str:
-    """Make the detector in `folder` the champion of `leanet-<data set>`, a version of its own if it is new.
+def register(folder: Path, *, champion: bool = True, patience: float | None = None) -> str:
+    """Enter the detector in `folder` as a version of `leanet-<data set>`, unless it is one already.
 
+    champion: whether it becomes the champion; that of an experiment of DVC's, perhaps a failed trial, does not.
     patience: seconds to wait for the store to answer at all, None for as long as MLflow does; not for the upload.
 
     Returns the version's address, models:/leanet-leaf/3.
@@ -48,10 +49,10 @@ def register(folder: Path, patience: float | None = None) -> str:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
 
-    if not (folder / FACTS).exists():
+    if not (folder / paths.FACTS).exists():
         raise InputError(f"{folder}: no detector there; `dvc repro package` makes it")
-    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    name, key = f"leanet-{facts['dataset']}", sha256(folder / FACTS)
+    facts = json.loads((folder / paths.FACTS).read_text(encoding="utf-8"))
+    name, key = f"leanet-{facts['dataset']}", files.sha256(folder / paths.FACTS)
     with store.opened(patience) as (client, experiment_id):
         mlflow.set_tracking_uri(store.address())
         mlflow.set_experiment(experiment_id=experiment_id)
@@ -75,7 +76,9 @@ def register(folder: Path, patience: float | None = None) -> str:
             )
             version = model.registered_model_version
             client.set_model_version_tag(name, version, KEY, key)
-        client.set_registered_model_alias(name, ALIAS, version)
+        if champion:
+            client.set_registered_model_alias(name, ALIAS, version)
+            champions.note(folder)
     return f"models:/{name}/{version}"
 
 

@@ -1,6 +1,6 @@
-"""`python -m leanet serve`: the detector as a page to drop images on, and as a JSON API.
+"""`leanet serve`: the detector as a page to drop images on, and as a JSON API.
 
-One image a request, its bytes as the body. What comes in is bounded: bytes, pixels (leanet.data.decoding), the
+One image a request, its bytes as the body. What comes in is bounded: bytes, pixels (leanet.images.decoding), the
 time that it takes to arrive, and how many requests there are while one is judged.
 """
 
@@ -24,10 +24,10 @@ from pydantic import BaseModel, Field
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from leanet.data.decoding import FORMATS, picture
+from leanet.core.errors import InputError
 from leanet.detector import overlay
 from leanet.detector.detector import Detector
-from leanet.errors import InputError
+from leanet.images.decoding import FORMATS, picture
 
 HERE = Path(__file__).parent
 MAX_BYTES = 64 * 2**20  # of one image

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from leanet.detector.criterion import Criterion
-from leanet.scores import best_threshold
+from leanet.evaluation.scores import best_threshold
 
 LEVEL = 0.95
 WIDE = 0.3  # an interval of a rate wider than this says little
@@ -98,8 +98,8 @@ def choose(criterion: Criterion, scores: np.ndarray, labels: np.ndarray, folds: 
 
     Rates are counted on all images, with intervals after Clopper & Pearson (1934). They were made for a threshold
     that is there before the images; simulations show those of a recall or false-alarm criterion to hold here, too,
-    in 95 %, and those of the best F1 when each is one of 97.5 % (tests/test_threshold.py). F1 and precision rise
-    with recall and fall with false alarms: their intervals are between the corners of both rates'.
+    in 95 %, and those of the best F1 when each is one of 97.5 % (tests/detector/test_threshold.py). F1 and
+    precision rise with recall and fall with false alarms: their intervals are between the corners of both rates'.
     """
     value = line(criterion, scores, labels)
     positives, negatives = int(labels.sum()), int((labels == 0).sum())

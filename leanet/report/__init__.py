@@ -1,1 +1,1 @@
-"""From predictions to tables, plots and pictures."""
+"""From scores to tables, figures and the page."""

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from leanet.data.arrayfile import ArrayFile
-from leanet.pictures import MAP_TOP, heat
+from leanet.evaluation.scores import THRESHOLD, score_images
+from leanet.images import imageset
+from leanet.images.imageset import ImageSet
+from leanet.report.pictures import MAP_TOP, heat
 from leanet.report.results import Results
 from leanet.report.tables import Table, proportion, title
-from leanet.scores import THRESHOLD, score_images
 
 HERE = Path(__file__).parent
 SIDE = 128  # pixels of an image on the page, at most
@@ -37,18 +38,25 @@ def page(sections: list[dict], facts: dict[str, str]) -> str:
 
 
 def section(
-    results: Results, tables: list[Table], remarks: list[str], pictures: dict[str, Path], images: ArrayFile, maps
+    results: Results,
+    tables: list[Table],
+    remarks: list[str],
+    pictures: dict[str, Path],
+    data: ImageSet,
+    maps: Path,
 ) -> dict:
     """What the page shows of one data set.
 
-    pictures: files by caption. images, maps: of the data set, in the order of its manifest; maps by fold.
+    pictures: files by caption. maps: the folder of the anomaly maps; each image is shown with that by the fold
+    which it is tested in.
     """
+    maps_by = [imageset.load_maps(maps, fold, data) for fold in range(results.folds)]
     shown = _shown(results)
     place = {path: at for at, path in enumerate(results.manifest["path"].iloc[shown])}
     return {
         "name": results.dataset,
         "counts": f"{results.positives} anomalous, {results.negatives} normal images",
-        "findings": results.findings,
+        "findings": results.findings["remarks"],
         "tables": [_table(table) for table in tables],
         "remarks": remarks,
         "rows": [_row(results, row, place) for row in results.scores],
@@ -67,8 +75,8 @@ def section(
             {
                 "path": results.manifest["path"].iloc[i],
                 "label": int(results.manifest["label"].iloc[i]),
-                "src": _embed(images[i]),
-                "map": _embed(heat(maps(i).astype(np.float32), MAP_TOP)),
+                "src": _embed(data.images[i]),
+                "map": _embed(heat(maps_by[data.first_tested_in[i]][i].astype(np.float32), MAP_TOP)),
             }
             for i in shown
         ],

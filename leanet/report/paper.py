@@ -2,7 +2,7 @@
 
 A line a cell: table, row, column, then value with deviation and attention point where it is a number (F1;
 parameters in millions; counts), or text where it is a description of layers. Rows and data sets go by the
-names of leanet.rows and params.yaml.
+names of leanet.attention.rows and params.yaml.
 """
 
 from dataclasses import dataclass

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from leanet import paths, rows
-from leanet.comparison import Comparison
-from leanet.params import Params
-from leanet.rows import BASELINES, LAB_HISTOGRAM
-from leanet.scores import Figure, RowScores, Score, Undefined, at_points, score_cells, score_row
+from leanet.attention import rows
+from leanet.core import paths
+from leanet.evaluation import predictions
+from leanet.evaluation.baselines import BASELINES, LAB_HISTOGRAM
+from leanet.evaluation.comparison import Comparison
+from leanet.evaluation.scores import Figure, RowScores, Score, Undefined, at_points, score_cells, score_row
+from leanet.images import imageset
+from leanet.training.settings import Recipe
 
 
 @dataclass(frozen=True)
@@ -17,8 +20,9 @@ class Results:
     """One data set's results; rows are those of params.yaml in its order, behind them the baselines.
 
     recipe: how all rows were trained; rows of two recipes never meet in one table.
-    findings: what stage split found in the images, in words. predictions: each row's at the chosen points.
-    points: each row's F1 by attention point. history: the loss of each row by fold, point and epoch. sweep: F1 by
+    findings: what stage split found in the images (leanet.images.findings). predictions: each row's at the chosen
+    points. points: each row's F1 by attention point. history: the loss of each row by fold, point and epoch.
+    sweep: F1 by
     row and share of the training positives, at one point; empty where nothing was swept. localization: pixel
     AUROC and AUPRO of the maps.
     """
@@ -26,7 +30,7 @@ class Results:
     dataset: str
     recipe: str
     manifest: pd.DataFrame
-    findings: list[str]
+    findings: dict
     folds: int  # of one cross-validation
     scores: dict[str, RowScores]
     predictions: dict[str, pd.DataFrame]
@@ -65,26 +69,26 @@ def plain(row: str) -> str | None:
     return None if row in BASELINES else rows.parts(row).adn
 
 
-def load(params: Params, dataset: str) -> Results:
-    """Read the results of `dataset`."""
-    k = params.split.folds
-    names = (*params.rows, *BASELINES)
-    predictions = {row: pd.read_csv(paths.cv(dataset, row) / "predictions.csv") for row in names}
-    scores = {row: score_row(table, k) for row, table in predictions.items()}
+def load(dataset: str, row_names: list[str], swept_rows: list[str], *, recipe: Recipe, folds: int) -> Results:
+    """Read the results of `dataset`; folds: of one cross-validation."""
+    names = (*row_names, *BASELINES)
+    full = {row: predictions.read(paths.cv(dataset, row)) for row in names}
+    scores = {row: score_row(table, folds) for row, table in full.items()}
     places = json.loads(paths.localization(dataset).read_text())
     return Results(
         dataset=dataset,
-        recipe=params.recipe,
-        manifest=pd.read_csv(paths.split(dataset) / "manifest.csv"),
-        findings=json.loads(paths.findings(dataset).read_text(encoding="utf-8"))["remarks"],
-        folds=k,
+        recipe=recipe,
+        manifest=imageset.read_manifest(paths.split(dataset)),
+        findings=json.loads(paths.findings(dataset).read_text(encoding="utf-8")),
+        folds=folds,
         scores=scores,
-        predictions={row: at_points(predictions[row], scores[row].points) for row in names},
-        points={row: _by_point(predictions[row], k) for row in names},
-        history={row: pd.read_csv(paths.cv(dataset, row) / "history.csv") for row in params.rows},
-        sweep=_sweep(params, dataset, predictions),
+        predictions={row: at_points(full[row], scores[row].points) for row in names},
+        points={row: _by_point(full[row], folds) for row in names},
+        history={row: predictions.read_history(paths.cv(dataset, row)) for row in row_names},
+        sweep=_sweep(dataset, swept_rows, full, folds),
         localization={
-            name: Figure(tuple(_score(place[name]) for place in places), k) for name in ("pixel_auroc", "aupro")
+            name: Figure(tuple(_score(place[name]) for place in places), folds)
+            for name in ("pixel_auroc", "aupro")
         },
     )
 
@@ -93,21 +97,21 @@ def _score(written: float | str) -> Score:
     return Undefined(written) if isinstance(written, str) else written
 
 
-def _by_point(predictions: pd.DataFrame, k: int) -> dict[int, Figure]:
-    f1 = score_cells(predictions)["f1"]
-    return {int(point): Figure(tuple(folds), k) for point, folds in f1.groupby("point")}
+def _by_point(table: pd.DataFrame, folds: int) -> dict[int, Figure]:
+    f1 = score_cells(table)["f1"]
+    return {int(point): Figure(tuple(of_folds), folds) for point, of_folds in f1.groupby("point")}
 
 
-def _sweep(params: Params, dataset: str, full: dict[str, pd.DataFrame]) -> dict[str, dict[float, Figure]]:
+def _sweep(
+    dataset: str, swept_rows: list[str], full: dict[str, pd.DataFrame], folds: int
+) -> dict[str, dict[float, Figure]]:
     """At all positives, a row's curve begins with what it scored there at the same point."""
-    if not params.sweep.rows:
+    if not swept_rows:
         return {}
     curves = {}
-    for row in (*params.sweep.rows, *BASELINES):
-        swept = pd.read_csv(paths.sweep(dataset, row) / "predictions.csv")
+    for row in (*swept_rows, *BASELINES):
+        swept = predictions.read(paths.sweep(dataset, row))
         point = swept["point"].iloc[0]
         both = pd.concat([full[row][full[row]["point"] == point], swept])
-        curves[row] = {
-            share: _by_point(table, params.split.folds)[point] for share, table in both.groupby("share")
-        }
+        curves[row] = {share: _by_point(table, folds)[point] for share, table in both.groupby("share")}
     return curves

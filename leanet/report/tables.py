@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from leanet import rows
-from leanet.comparison import Comparison
+from leanet.attention import rows
+from leanet.evaluation.baselines import BASELINES, LAB_HISTOGRAM, MAP_THRESHOLD
+from leanet.evaluation.comparison import Comparison
+from leanet.evaluation.scores import Figure, Undefined
 from leanet.report import paper
 from leanet.report.results import Results, plain
-from leanet.rows import BASELINES, LAB_HISTOGRAM, MAP_THRESHOLD
-from leanet.scores import Figure, Undefined
 
 NAMES = {
     "resnet18": "ResNet18",
@@ -288,5 +288,6 @@ def markdown(results: Results, made: list[Table], said: list[str]) -> str:
     """One data set's tables, and what to make of the first."""
     first, *others = (f"### {table.title}\n\n{table.note}\n\n{table.markdown}\n" for table in made)
     heading = f"## {results.dataset} ({results.positives} anomalous, {results.negatives} normal images)\n"
-    found = [*(f"- {line}" for line in results.findings), ""] if results.findings else []
+    remarks = results.findings["remarks"]
+    found = [*(f"- {line}" for line in remarks), ""] if remarks else []
     return "\n".join([heading, *found, first, *(f"- {line}" for line in said), "", *others])

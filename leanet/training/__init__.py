@@ -1,1 +1,1 @@
-"""One training loop, and the two networks that go through it."""
+"""The one training loop, its two recipes, and the state of a training. Knows neither images nor networks."""

@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leanet.device import autocast
-from leanet.errors import InputError
-from leanet.execution.checkpoint import Checkpoint
+from leanet.core.device import autocast
+from leanet.core.errors import InputError
 from leanet.training import recipe as recipes
+from leanet.training.checkpoint import Checkpoint
+from leanet.training.job import Place
+from leanet.training.settings import Recipe
 from leanet.training.state import State
 
 
@@ -30,16 +32,15 @@ def fit(
     batch_loss: Callable[[Tensor], Tensor],
     count: int,
     *,
-    recipe: str,
+    recipe: Recipe,
     epochs: int,
     batch_size: int,
     learning_rate: float,
     betas: tuple[float, float] = (0.9, 0.999),
     dtype: torch.dtype,
     order_seed: int,
-    on_epoch: Callable[[float], None],
+    place: Place,
     patience: int | None = None,
-    checkpoint: Checkpoint | None = None,
     draws: torch.Generator | np.random.Generator | None = None,
 ) -> list[float]:
     """Train `network` in place by Adam and return its mean loss in each epoch.
@@ -48,15 +49,15 @@ def fit(
     count: how many training images there are; every epoch takes each once, in an order that depends on
         `order_seed` alone.
     recipe: see leanet.training.recipe; here it shapes the learning rate.
-    on_epoch: told the loss after each epoch.
+    place: told the loss after each epoch; its checkpoint is kept after each epoch, and gone on from where it has
+        something.
     patience: stop after so many epochs in a row without a lower loss; None trains all `epochs`.
-    checkpoint: kept after each epoch, and gone on from where it has something; None keeps nothing.
     draws: what `batch_loss` draws from, on the CPU: it goes on where it stood as well.
 
     Raises:
         InputError: the loss is no longer a number.
     """
-    device = next(network.parameters()).device
+    device, checkpoint = place.device, place.checkpoint
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, betas=betas, fused=True)
     steps = epochs * len(batches(torch.arange(count), batch_size))
     schedule = recipes.schedule(recipe, optimizer, learning_rate, steps)
@@ -81,7 +82,7 @@ def fit(
             raise InputError(diverged(history, checkpoint))
         if checkpoint is not None:
             checkpoint.save(*state.read(history))
-        on_epoch(history[-1])
+        place.on_epoch(history[-1])
     return history
 
 

@@ -16,18 +16,20 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
+from leanet.training.settings import Recipe
+
 BRIGHTNESS = 0.2  # images are multiplied by 1 ± this
 EXTERNAL_SAY = 0.5  # of the external network's logits, where the ADN's count 1
 
 
-def schedule(recipe: str, optimizer: Optimizer, learning_rate: float, steps: int) -> LRScheduler:
+def schedule(recipe: Recipe, optimizer: Optimizer, learning_rate: float, steps: int) -> LRScheduler:
     """The learning rate over a training of so many steps; `fast` has `learning_rate` as its peak."""
     if recipe == "paper":
         return ConstantLR(optimizer, factor=1)
     return OneCycleLR(optimizer, learning_rate, total_steps=steps, cycle_momentum=False)
 
 
-def class_weights(recipe: str, labels: Tensor) -> Tensor | None:
+def class_weights(recipe: Recipe, labels: Tensor) -> Tensor | None:
     """What a normal and an anomalous image count in the loss (2,), 1 on average; None where all count alike."""
     if recipe == "paper":
         return None
@@ -55,7 +57,7 @@ def augment(images: Tensor, maps: Tensor, generator: torch.Generator) -> tuple[T
     return (both[:, :3] * brightness).clamp(0, 1), both[:, 3:]
 
 
-def vote(recipe: str, logits: Tensor, external_logits: Tensor | None) -> Tensor:
+def vote(recipe: Recipe, logits: Tensor, external_logits: Tensor | None) -> Tensor:
     """The logits that an image is scored by, from those of the ADN and of the external network, each (N, 2)."""
     if recipe == "paper" or external_logits is None:
         return logits.float()

@@ -63,3 +63,9 @@ class State:
 
 def _below(part: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(f"{part}."): x for name, x in tensors.items() if name.startswith(f"{part}.")}
+
+
+def weights(network: nn.Module) -> dict[str, np.ndarray]:
+    """The network's weights and statistics by name, on the CPU."""
+    # In plain order: safetensors writes an array of numpy's as it lies in memory, whatever its strides.
+    return {name: weight.cpu().contiguous().numpy() for name, weight in network.state_dict().items()}

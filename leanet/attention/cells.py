@@ -1,0 +1,111 @@
+"""The cells of a cross-validation: one training each, for a fold, an attention point and a share of positives."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+
+from leanet.attention import detect, rows
+from leanet.attention.leanet import build
+from leanet.attention.settings import TrainLEANet
+from leanet.core.arrays import ArrayFile
+from leanet.core.settings import Precision
+from leanet.images.imageset import ImageSet
+from leanet.images.sampling import thin
+from leanet.training.job import Job, Outcome
+from leanet.training.settings import Recipe
+
+# Bytes of weights that the cells of a row may leave for the detector. Beyond, as for VGGs at five points, they are
+# not kept, and stage `package` trains its few networks once more.
+MOST_WEIGHTS = 2 * 2**30
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Which training it is."""
+
+    fold: int
+    point: int  # 0 where nothing attends
+    share: float = 1  # of the training positives that are kept
+
+
+def points_of(row: str, points: list[int]) -> list[int]:
+    """Those of `points` that the row is trained at; [0] where nothing attends."""
+    return [0] if rows.parts(row).external is None else points
+
+
+def jobs(
+    row: str,
+    cells: list[Cell],
+    data: ImageSet,
+    maps: Mapping[int, ArrayFile],
+    settings: TrainLEANet,
+    *,
+    recipe: Recipe,
+    precision: Precision,
+    seed: int | None = None,
+    shown: np.ndarray | None = None,
+    detector_folds: Iterable[int] = (),
+) -> list[Job]:
+    """The trainings of `row` for `cells`.
+
+    maps: by fold, the anomaly maps of all images by the fold's colouriser, float16 (N, side, side). seed: of which
+    positives a share keeps; not needed where all are. shown: test images of the first fold to keep for pictures
+    what its networks see in them (Fig. 5). detector_folds: those whose networks may become a detector, and keep
+    their weights.
+
+    Raises:
+        InputError: the row's network has no such attention point at this size, or a share leaves no positive.
+    """
+    with torch.device("meta"):  # shapes without weights: a missing point is said before hours of training
+        size = {
+            point: _bytes(build(row, side=data.side, point=point, pretrained=settings.pretrained))
+            for point in {cell.point for cell in cells}
+        }
+    kept = [cell for cell in cells if cell.fold in detector_folds]
+    if sum(size[cell.point] for cell in kept) > MOST_WEIGHTS:
+        kept = []
+    rate = settings.learning_rate_of(row)
+
+    def job(cell: Cell) -> Job:
+        trained = data.trained(cell.fold)
+        return Job(
+            name=vars(cell),
+            function=detect.cell,
+            arrays={
+                "images": data.images,
+                "maps": maps[cell.fold],
+                "labels": data.labels,
+                "train": trained if cell.share == 1 else thin(trained, data.labels, cell.share, seed),
+                "test": data.tested(cell.fold),
+                "shown": shown if shown is not None and cell.fold == 0 else np.array([], int),
+            },
+            settings={
+                "row": row,
+                "point": cell.point,
+                "fold": cell.fold,
+                "recipe": recipe,
+                "precision": precision,
+                # What concerns this training alone: another point beside its own changes nothing.
+                "train_leanet": replace(settings, points=[cell.point], learning_rate=rate, learning_rate_vgg=rate),
+            },
+            epochs=settings.epochs,
+            keep_weights=cell in kept,
+        )
+
+    return [job(cell) for cell in cells]
+
+
+def predictions(jobs: list[Job], outcomes: Iterable[Outcome], data: ImageSet) -> pd.DataFrame:
+    """The scores of the test images, as in leanet.evaluation.predictions."""
+    images = data.manifest[["path", "label"]]
+    return pd.concat(
+        images.loc[data.tested(job.name["fold"])].assign(**job.name, score=outcome.arrays["scores"])
+        for job, outcome in zip(jobs, outcomes, strict=True)
+    )
+
+
+def _bytes(network: torch.nn.Module) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())

@@ -1,0 +1,178 @@
+"""Training and applying LEA-Net on one fold at one attention point: a cell of the cross-validation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from leanet.attention import rows
+from leanet.attention.adn import imagenet_weights
+from leanet.attention.leanet import LEANet, build, loss, score
+from leanet.attention.settings import TrainLEANet
+from leanet.color.lab import from_bytes
+from leanet.core import device as devices
+from leanet.core.arrays import ArrayFile
+from leanet.core.settings import Precision
+from leanet.training import recipe as recipes
+from leanet.training import state
+from leanet.training.job import Outcome, Place
+from leanet.training.loop import fit
+from leanet.training.ondevice import OnDevice
+from leanet.training.settings import Recipe
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Images with their anomaly maps and labels, on the device.
+
+    images: uint8 (N, side, side, 3). maps: float16 (N, side, side), ΔE₀₀. labels: int64 (N,).
+    map_scale: the ΔE₀₀ that enters a network as 1, or "own-maximum" to scale each map by its own.
+    """
+
+    images: OnDevice
+    maps: OnDevice
+    labels: Tensor
+    map_scale: float | str
+
+    @classmethod
+    def on(
+        cls,
+        device: torch.device,
+        images: ArrayFile | np.ndarray,
+        maps: ArrayFile | np.ndarray,
+        labels: np.ndarray,
+        map_scale: float | str,
+        chosen: np.ndarray,
+    ) -> "Samples":
+        """The rows `chosen` of arrays of the shapes above."""
+        return cls(
+            OnDevice(images, chosen, device),
+            OnDevice(maps, chosen, device),
+            torch.from_numpy(labels[chosen]).to(device),
+            map_scale,
+        )
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network takes: images (B, 3, side, side) in [0, 1], maps (B, 1, side, side)."""
+        return from_bytes(self.images[indices]), scale(self.maps[indices].float(), self.map_scale)
+
+
+def scale(maps: Tensor, map_scale: float | str) -> Tensor:
+    """Anomaly maps (B, side, side) in ΔE₀₀, as a network takes them, (B, 1, side, side)."""
+    maps = maps[:, None]
+    if map_scale == "own-maximum":
+        return maps / maps.amax(dim=(2, 3), keepdim=True).clamp(min=1e-6)
+    return maps / map_scale
+
+
+def cell(
+    arrays: dict,
+    place: Place,
+    *,
+    row: str,
+    point: int,
+    fold: int,
+    recipe: Recipe,
+    precision: Precision,
+    train_leanet: TrainLEANet,
+) -> Outcome:
+    """A job: train a row on one fold at one attention point, and score the fold's test images.
+
+    arrays: images, maps and labels of the whole set, as in Samples; train, test and shown, which of them to
+        train on, to score and to look at.
+    Outcome: losses (epochs,), scores (test images,), of a row that attends what it sees in the shown images, and
+    the weights.
+    """
+    dtype = devices.number_format(precision, place.device)
+    every = arrays["images"], arrays["maps"], arrays["labels"], train_leanet.map_scale
+    train, test, shown = (Samples.on(place.device, *every, arrays[part]) for part in ("train", "test", "shown"))
+    network, losses = train_cell(row, point, train, train_leanet, place, recipe=recipe, fold=fold, dtype=dtype)
+    scores = predict(network, test, recipe=recipe, dtype=dtype)
+    seen = look(network, shown, dtype=dtype) if len(shown.labels) else {}
+    trained = len(train.labels) * len(losses)
+    facts = {"device": str(place.device), "precision": str(dtype), "images_trained": trained}
+    return Outcome({"losses": np.array(losses), "scores": scores, **seen}, facts, state.weights(network))
+
+
+def train_cell(
+    row: str,
+    point: int,
+    data: Samples,
+    settings: TrainLEANet,
+    place: Place,
+    *,
+    recipe: Recipe,
+    fold: int,
+    dtype: torch.dtype,
+) -> tuple[LEANet, list[float]]:
+    """Train `row` at attention `point` on one fold's training images.
+
+    First weights and order of images depend on the seed and the fold, so that rows and points differ by
+    nothing else.
+    Returns the network and its loss (Eq. 1) by epoch.
+    """
+    devices.seed(settings.seed, fold)
+    weights = imagenet_weights(rows.parts(row).adn) if settings.pretrained else None
+    network = build(row, side=data.images.side, point=point, pretrained=settings.pretrained, weights=weights)
+    network = network.to(place.device, memory_format=torch.channels_last)
+    balance = recipes.class_weights(recipe, data.labels)
+    draws = torch.Generator().manual_seed(settings.seed + fold)
+
+    def batch_loss(batch: Tensor) -> Tensor:
+        images, maps = data.batch(batch)
+        if recipe == "fast":
+            images, maps = recipes.augment(images, maps, draws)
+        logits, external_logits, _ = network(images, maps)
+        return loss(logits, external_logits, data.labels[batch], balance)
+
+    history = fit(
+        network,
+        batch_loss,
+        len(data.labels),
+        recipe=recipe,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate_of(row),
+        dtype=dtype,
+        order_seed=settings.seed + fold,
+        place=place,
+        draws=draws,
+    )
+    return network, history
+
+
+@torch.inference_mode()
+def predict(
+    network: LEANet, data: Samples, *, recipe: Recipe, dtype: torch.dtype, batch_size: int = 64
+) -> np.ndarray:
+    """Scores (N,) in [0, 1], anomalous above 0.5."""
+    network.eval()
+    device = data.images.device
+    scores = []
+    for indices in torch.arange(len(data.labels), device=device).split(batch_size):
+        batch = data.batch(indices)
+        with devices.autocast(device, dtype):
+            logits, _ = judge(network, *batch, recipe=recipe)
+        scores.append(score(logits).cpu())
+    return torch.cat(scores).numpy()
+
+
+def judge(network: LEANet, images: Tensor, maps: Tensor, *, recipe: Recipe) -> tuple[Tensor, Tensor | None]:
+    """The logits (N, 2) that images are scored by, and the attention map of the images as they are, or None.
+
+    With the recipe `fast`, logits are means over eight views, and the external network's count as well.
+    """
+    views = recipes.views(images, maps) if recipe == "fast" else [(images, maps)]
+    said = [network(*view) for view in views]
+    votes = [recipes.vote(recipe, logits, external_logits) for logits, external_logits, _ in said]
+    return torch.stack(votes).mean(dim=0), said[0][2]
+
+
+def look(network: LEANet, data: Samples, *, dtype: torch.dtype) -> dict[str, np.ndarray]:
+    """What LEANet.look sees in `data`, float32."""
+    network.eval()
+    device = data.images.device
+    with devices.autocast(device, dtype):
+        seen = network.look(*data.batch(torch.arange(len(data.labels), device=device)))
+    return {name: features.float().cpu().numpy() for name, features in seen.items()}

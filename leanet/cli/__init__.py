@@ -1,0 +1,66 @@
+"""The command line: `leanet …`, a module a command."""
+
+import argparse
+import atexit
+import gc
+import importlib
+import os
+import sys
+
+from leanet.core.errors import InputError
+from leanet.run import faults
+
+COMMANDS = {  # by the names of their modules here
+    "repro": "dvc repro, after the one that may be running in this folder already",
+    "check": "check params.yaml and say the first thing that is wrong with it",
+    "settings": "lay a file of settings/ over params.yaml: quick, photos or paper",
+    "use": "make a published set, or a folder of your own, the one data set of params.yaml",
+    "datasets": "list the published data sets, and what of them is on disk",
+    "models": "list the rows with their trainable parameters beside the paper's",
+    "track": "log what the stages left on disk to MLflow, each result once",
+    "register": "make the packaged detector the champion among MLflow's registered models",
+    "prune": "remove kept trainings that no result of params.yaml needs",
+    "predict": "judge new images by the packaged detector",
+    "serve": "a page to drop images on, and a JSON API, until interrupted",
+    "export": "write the packaged detector as one graph for other programs",
+}
+
+
+def main() -> None:
+    """Run the command that the arguments name; a mistake of the user's ends in one line and status 1."""
+    # Only the module of the command that is called is imported: others load torch or MLflow.
+    called = next((word for word in sys.argv[1:] if word in COMMANDS), None)
+    atexit.register(gc.freeze)  # a last look for garbage among all of torch's objects would take a second
+    try:
+        arguments = _parser(called).parse_args()
+        arguments.run(arguments)
+    except InputError as error:
+        sys.exit(f"leanet: {error}")
+    except KeyboardInterrupt:
+        sys.exit("leanet: interrupted")
+    except BrokenPipeError:  # who reads what is printed has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        missing = error.name.partition(".")[0]
+        if missing == "leanet":
+            raise
+        sys.exit(f"leanet: {called} needs {missing}, which is not installed: pip install 'leanet[pipeline]'")
+    except OSError as error:
+        if line := faults.explain(error):
+            sys.exit(f"leanet: {line}")
+        raise
+
+
+def _parser(called: str | None) -> argparse.ArgumentParser:
+    """All commands by name; with the arguments of the one that is called."""
+    parser = argparse.ArgumentParser(prog="leanet", description="LEA-Net: colour anomaly detection as a pipeline")
+    parser.set_defaults(run=lambda _: parser.print_help())
+    commands = parser.add_subparsers(metavar="command")
+    for name, text in COMMANDS.items():
+        sub = commands.add_parser(name, help=text, description=text)
+        if name == called:
+            module = importlib.import_module(f"leanet.cli.{name}")
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
+    return parser

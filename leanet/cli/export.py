@@ -1,0 +1,18 @@
+"""`leanet export`: the detector as one graph for other programs."""
+
+import argparse
+from pathlib import Path
+
+from leanet.cli.options import add_detector
+from leanet.detector.detector import Detector
+from leanet.detector.export import export
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_detector(parser)
+    parser.add_argument("file", type=Path, help="to write: .onnx for ONNX, .pt2 for torch.export")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    export(Detector.load(arguments.detector, "cpu"), arguments.file)
+    print(f"{arguments.file}: {arguments.file.stat().st_size / 2**20:.0f} MiB")

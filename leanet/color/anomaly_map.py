@@ -1,0 +1,53 @@
+"""Color anomaly maps (section 3-1): where an image differs from its own grey version, recoloured."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from leanet.color.lab import ciede2000, from_bytes, lab_to_rgb, rgb_to_lab
+from leanet.color.unet import UNet, from_unit
+from leanet.core.arrays import ArrayFile
+from leanet.core.device import autocast
+
+
+def recolor(unet: UNet, lab: Tensor) -> Tensor:
+    """L* of `lab` with the a*b* that `unet` gives back to it; both (N, 3, side, side)."""
+    lightness = lab[:, :1]
+    return torch.cat((lightness, from_unit(unet(lightness / 100))), dim=1)
+
+
+def anomaly_map(unet: UNet, rgb: Tensor) -> tuple[Tensor, Tensor]:
+    """The map of `rgb` (N, 3, side, side) in [0, 1], and the recoloured image it comes from.
+
+    Returns ΔE₀₀ at every pixel, (N, side, side), ≥ 0, mostly below 50, and the recoloured image in
+    sRGB, (N, 3, side, side) in [0, 1]. The two are compared in L*a*b*, before any clipping to sRGB.
+    """
+    lab = rgb_to_lab(rgb)
+    recolored = recolor(unet, lab)
+    return ciede2000(recolored, lab), lab_to_rgb(recolored)
+
+
+@torch.inference_mode()
+def make_maps(
+    network: UNet,
+    images: ArrayFile | np.ndarray,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    batch_size: int = 32,
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Anomaly maps of `images`, uint8 (N, side, side, 3), a batch at a time.
+
+    Yields the batch's place among the images, its maps, float32 (B, side, side) in ΔE₀₀, and its
+    recoloured images, uint8 (B, side, side, 3).
+    """
+    network.eval()
+    for start in range(0, len(images), batch_size):
+        place = slice(start, min(start + batch_size, len(images)))
+        rgb = from_bytes(torch.from_numpy(images[place]).to(device))
+        with autocast(device, dtype):
+            maps, recolored = anomaly_map(network, rgb)
+        colors = (recolored.permute(0, 2, 3, 1) * 255).round().to(torch.uint8)
+        yield place, maps.cpu().numpy(), colors.cpu().numpy()

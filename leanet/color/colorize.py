@@ -1,0 +1,91 @@
+"""Training the colouriser on normal images (section 3-1)."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from leanet.color.fancy_pca import Basis
+from leanet.color.lab import from_bytes, rgb_to_lab
+from leanet.color.settings import TrainUNet
+from leanet.color.unet import UNet, to_unit
+from leanet.core import device as devices
+from leanet.core.settings import Precision
+from leanet.training.job import Outcome, Place
+from leanet.training.loop import fit
+from leanet.training.ondevice import OnDevice
+from leanet.training.settings import Recipe
+from leanet.training.state import weights
+
+
+def colouriser(
+    arrays: dict,
+    place: Place,
+    *,
+    fold: int,
+    std: float,
+    recipe: Recipe,
+    precision: Precision,
+    train_unet: TrainUNet,
+) -> Outcome:
+    """A job: the colouriser of one fold.
+
+    arrays: images uint8 (N, side, side, 3); normals (n,), which of them to train on; eigenvalues (3,) and
+        eigenvectors (3, 3) of their Fancy-PCA basis. std: of Fancy PCA's draws.
+    Outcome: losses (epochs,), and the weights.
+    """
+    dtype = devices.number_format(precision, place.device)
+    normals = OnDevice(arrays["images"], arrays["normals"], place.device)
+    basis = Basis(arrays["eigenvalues"], arrays["eigenvectors"])
+    network, losses = fit_unet(normals, basis, std, train_unet, place, recipe=recipe, fold=fold, dtype=dtype)
+    facts = {"device": str(place.device), "precision": str(dtype), "images_trained": len(normals) * len(losses)}
+    return Outcome({"losses": np.array(losses)}, facts, weights(network))
+
+
+def fit_unet(
+    normals: OnDevice,
+    basis: Basis,
+    std: float,
+    settings: TrainUNet,
+    place: Place,
+    *,
+    recipe: Recipe,
+    fold: int,
+    dtype: torch.dtype,
+) -> tuple[UNet, list[float]]:
+    """Train a colouriser on one fold's training normals.
+
+    normals: uint8 (N, side, side, 3), on the device to train on.
+    basis, std: Fancy PCA, drawn afresh for each image and epoch.
+
+    Returns the network and its loss by epoch: mean squared error of a*b* scaled to [0, 1].
+    """
+    devices.seed(settings.seed, fold)
+    network = UNet(side=normals.side, dropout=settings.dropout)
+    network = network.to(normals.device, memory_format=torch.channels_last)
+    draws = np.random.default_rng([settings.seed, fold])
+
+    def batch_loss(batch: Tensor) -> Tensor:
+        rgb = from_bytes(normals[batch])
+        shifts = torch.from_numpy(basis.shifts(draws.normal(0, std, (len(batch), 3)))).to(rgb)
+        with torch.autocast(normals.device.type, enabled=False):
+            lab = rgb_to_lab((rgb + shifts[:, :, None, None]).clamp(0, 1))
+        return F.mse_loss(network(lab[:, :1] / 100), to_unit(lab[:, 1:]))
+
+    history = fit(
+        network,
+        batch_loss,
+        len(normals),
+        recipe=recipe,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        betas=tuple(settings.betas),
+        dtype=dtype,
+        order_seed=settings.seed + fold,
+        place=place,
+        # A learning rate that still has to fall is no reason to give up.
+        patience=settings.patience if recipe == "paper" else None,
+        draws=draws,
+    )
+    return network, history

@@ -1,0 +1,1 @@
+"""What every room stands on: errors, paths, arrays, devices, progress, typed settings. Small and stable."""

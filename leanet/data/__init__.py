@@ -1,1 +1,0 @@
-"""From images on disk to arrays: the sets, decoding, sampling and folds. Knows no model."""

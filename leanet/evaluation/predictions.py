@@ -1,0 +1,28 @@
+"""Predictions as tables: a row an image and test fold, as stages leave them for each other.
+
+Their columns: path (of the image, in its set), label (1 anomalous), fold (the one it was tested in; folds of a
+repeated cross-validation count on), point (the attention point, 0 where there is none), share (of the training
+positives that were kept) and score, in [0, 1].
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+PREDICTIONS, HISTORY = "predictions.csv", "history.csv"
+
+
+def write(predictions: pd.DataFrame, history: pd.DataFrame, folder: Path) -> None:
+    """Write the predictions of a row, and the loss of its trainings by epoch (leanet.training.job.history)."""
+    predictions.to_csv(folder / PREDICTIONS, index=False, float_format="%.6f")
+    history.to_csv(folder / HISTORY, index=False, float_format="%.6g")
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """The predictions in `folder`; paths are texts, whatever they look like."""
+    return pd.read_csv(folder / PREDICTIONS, dtype={"path": str}, keep_default_na=False)
+
+
+def read_history(folder: Path) -> pd.DataFrame:
+    """The loss of each training by epoch in `folder`."""
+    return pd.read_csv(folder / HISTORY)

@@ -1,1 +1,0 @@
-"""How trainings run: one after another here, side by side, or on a cluster; and what is kept of them."""

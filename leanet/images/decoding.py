@@ -1,0 +1,164 @@
+"""Decoding image files: what cameras, scanners and editors write, as equal-sized sRGB or as a mask."""
+
+import io
+import logging
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+
+from leanet.core.errors import InputError
+
+MAX_PIXELS = 100_000_000  # of one image, 400 MB a copy; a larger one is refused by its header
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")  # told by content; no other decoder ever runs
+
+_TOO_LARGE = f"it has more than {MAX_PIXELS:,} pixels"
+_MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I;16B"})
+_SRGB = ImageCms.createProfile("sRGB")
+_TURNED = {  # by EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# What Pillow logs as an error it also raises; without a handler, logging would print it as well.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+def decode(source: Path | bytes | Image.Image, side: int, name: str | None = None) -> np.ndarray:
+    """The image in a file, in its bytes, or opened by Pillow, as sRGB, uint8 (side, side, 3).
+
+    name: what errors call it; None calls a file by its path.
+
+    It is turned upright by its EXIF orientation and converted to sRGB by its ICC profile. Without a profile
+    (or with one that does not fit), RGB is taken for sRGB, and CMYK becomes (1 − ink) · (1 − black), a JPEG's
+    inks being inverted as Adobe writes them. 16 bits are scaled to 8. What is transparent lies on white, as on
+    a page. Of several pages or frames, the first is read.
+
+    Images of another size or shape are resized without keeping their proportions (section 4-1),
+    bicubic with anti-aliasing.
+
+    Raises:
+        InputError: the file is no image, is cut off or damaged, has more than MAX_PIXELS pixels, or pixels
+            whose range nothing says (floats, 32 bits).
+    """
+    return np.asarray(_resized(_read(source, name, "white"), side, Image.Resampling.BICUBIC))
+
+
+def decode_mask(file: Path, side: int) -> np.ndarray:
+    """The mask in `file` as bool (side, side), True where anomalous: where its grey is above half the range.
+
+    A mask of nothing but 0 and 1 is read as one of 0 and 255. It is read as an image is, but what is transparent
+    is not marked, and resizing takes the nearest pixel.
+
+    Raises:
+        InputError: as `decode`.
+    """
+    grey = _read(file, None, "black").convert("L")
+    return np.asarray(_resized(grey, side, Image.Resampling.NEAREST)) > (127 if grey.getextrema()[1] > 1 else 0)
+
+
+def picture(source: Path | bytes | Image.Image, longest: int) -> Image.Image:
+    """What `decode` reads, in its own proportions, mode RGB, at most `longest` pixels along a side."""
+    image = _read(source, None, "white")
+    image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return image
+
+
+def size(file: Path) -> tuple[int, int]:
+    """Width and height in pixels, as stored, of an image that `decode` reads."""
+    with Image.open(file, formats=FORMATS) as image:
+        return image.size
+
+
+def _resized(image: Image.Image, side: int, how: Image.Resampling) -> Image.Image:
+    return image if image.size == (side, side) else image.resize((side, side), how)
+
+
+def _read(source: Path | bytes | Image.Image, name: str | None, background: str) -> Image.Image:
+    """The first image in `source`, upright, in mode RGB, on `background` where it is transparent."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are of metadata: where pixels are missing, Pillow raises
+            if isinstance(source, Image.Image):
+                return _upright(source, background)
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+                return _upright(image, background)
+    except InputError as error:
+        reason = str(error)
+    except Image.DecompressionBombError:
+        reason = _TOO_LARGE
+    except UnidentifiedImageError:
+        empty = not (len(source) if isinstance(source, bytes) else source.stat().st_size)
+        reason = "it is empty" if empty else f"no {', '.join(FORMATS)} that can be read"
+    except Exception as error:  # on damaged bytes, decoders raise nearly anything
+        damage = "damaged or cut off: " + (" ".join(str(error).split()) or type(error).__name__)
+        reason = getattr(error, "strerror", None) or damage
+    raise InputError(f"{name or source}: cannot be decoded as an image ({reason})")
+
+
+def _upright(image: Image.Image, background: str) -> Image.Image:
+    _check(image)
+    image.load()
+    how = _TURNED.get(_orientation(image))
+    srgb = _to_srgb(image, background)
+    return srgb if how is None else srgb.transpose(how)
+
+
+def _check(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise InputError(_TOO_LARGE)
+    if image.mode not in _MODES:
+        raise InputError(f"pixels of mode {image.mode}, expected 8 or 16 bits of grey, RGB or CMYK, or a palette")
+    planar = _tag(image, "PlanarConfiguration", 1) == 2 and len(image.getbands()) > 1
+    if planar and _tag(image, "Compression", 1) == 1 and _tag(image, "BitsPerSample", (8,))[0] == 16:
+        raise InputError("uncompressed planes of 16 bits")  # Pillow would read them as planes of 8
+
+
+def _tag(image: Image.Image, name: str, default: object) -> object:
+    """A TIFF's value of a tag; `default` in any other file."""
+    return getattr(image, "tag_v2", {}).get(ExifTags.Base[name], default)
+
+
+def _orientation(image: Image.Image) -> int | None:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # EXIF that cannot be read turns nothing
+        return None
+
+
+def _to_srgb(image: Image.Image, background: str) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if image.mode.startswith("I;16"):
+        image = _to_eight_bits(image)
+    if image.mode == "La":
+        image = image.convert("LA")
+    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+    if image.mode in ("1", "LA"):
+        image = image.convert("L")
+    elif image.mode not in ("L", "CMYK"):
+        image = image.convert("RGB")
+    if profile:
+        with suppress(ImageCms.PyCMSError):  # damaged, or of another colour space than the pixels
+            image = ImageCms.profileToProfile(image, io.BytesIO(profile), _SRGB, outputMode="RGB")
+    image = image.convert("RGB")
+    if alpha is None:
+        return image
+    page = Image.new("RGB", image.size, background)
+    page.paste(image, mask=alpha)
+    return page
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of 12 or 16 bits in mode L: scaled to its range, where Pillow would clip at 255."""
+    (bits,) = _tag(image, "BitsPerSample", (16,))
+    table = np.rint(np.linspace(0, 255, 2**bits)).astype(np.uint8)
+    if _tag(image, "PhotometricInterpretation", 1) == 0:  # white is 0
+        table = table[::-1]
+    return Image.fromarray(table[np.asarray(image)])

@@ -1,0 +1,142 @@
+"""Which images a folder holds, and what is known of each: its class, group and mask.
+
+Three layouts are understood, in this order:
+
+- `images.csv` with the columns path and label and, if wanted, group and mask; paths are relative to the folder.
+- MVTec AD: `train/good`, `test/good` and `test/<defect>`, masks as `ground_truth/<defect>/<name>_mask.png`.
+- `Positive/` (anomalous) and `Negative/` (normal), and `Mask/` with masks of the same path and stem below it.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from leanet.core.errors import InputError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+CLASSES = ("Negative", "Positive")  # a folder's place is its label: 0 normal, 1 anomalous
+MASKS = "Mask"
+TABLE = "images.csv"
+WORDS = {"0": 0, "1": 1, "normal": 0, "anomalous": 1, "negative": 0, "positive": 1, "good": 0}
+MOST_NAMED = 5  # mistakes that one line holds
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image of a set; paths are relative to the set's folder, with `/`."""
+
+    path: str
+    label: int  # 1 anomalous, 0 normal
+    group: str | None = None  # images of one group show one thing, such as a leaf, a plate or a patient
+    mask: str | None = None  # where it is anomalous
+
+
+def read(root: Path) -> list[Item]:
+    """The images under `root`, sorted by path.
+
+    Raises:
+        InputError: the folder has none of the layouts, a class has no image, or images.csv does not fit.
+    """
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "is not there"
+        raise InputError(f"{root}: {what}; expected a folder of images")
+    if (root / TABLE).is_file():
+        found = _table(root)
+    elif (root / "train/good").is_dir():
+        found = _mvtec(root)
+    else:
+        found = _classes(root)
+    for label, name in enumerate(("normal", "anomalous")):
+        if not any(item.label == label for item in found):
+            raise InputError(f"{root}: no {name} image; expected some of both classes")
+    return sorted(found, key=lambda item: item.path)
+
+
+def is_image(path: str | PurePosixPath) -> bool:
+    """By its name; `._x.jpg` and `__MACOSX/` are what archives from a Mac carry beside the images."""
+    path = PurePosixPath(path)
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._") and "__MACOSX" not in path.parts
+
+
+def first_few(mistakes: list[str]) -> str:
+    """The first few of `mistakes` as one line."""
+    rest = f"; and {len(mistakes) - MOST_NAMED} more" if len(mistakes) > MOST_NAMED else ""
+    return "; ".join(mistakes[:MOST_NAMED]) + rest
+
+
+def _classes(root: Path) -> list[Item]:
+    folders = {folder.name.casefold(): folder for folder in root.iterdir() if folder.is_dir()}
+    masks = {file.with_suffix("").as_posix(): file for file in _images(root / MASKS, root / MASKS)}
+    found = []
+    for label, name in enumerate(CLASSES):
+        folder = folders.get(name.casefold())
+        if folder is None:
+            raise InputError(
+                f"{root}: no folder {name}/; expected Positive/ (anomalous) and Negative/ (normal), "
+                f"MVTec AD's train/good/ and test/, or {TABLE}"
+            )
+        files = _images(folder, folder)
+        if not files:
+            raise InputError(f"{folder}: no image; expected files ending in " + ", ".join(sorted(SUFFIXES)))
+        for file in files:
+            mask = masks.get(file.with_suffix("").as_posix()) if label else None
+            where = None if mask is None else f"{MASKS}/{mask.as_posix()}"
+            found.append(Item(f"{folder.name}/{file.as_posix()}", label, mask=where))
+    return found
+
+
+def _mvtec(root: Path) -> list[Item]:
+    found = []
+    for file in _images(root / "train/good", root) + _images(root / "test", root):
+        defect = file.parts[1]
+        if defect == "good":
+            found.append(Item(file.as_posix(), 0))
+            continue
+        mask = Path("ground_truth", defect, f"{file.stem}_mask.png").as_posix()
+        found.append(Item(file.as_posix(), 1, mask=mask if (root / mask).is_file() else None))
+    return found
+
+
+def _table(root: Path) -> list[Item]:
+    file = root / TABLE
+    try:
+        with file.open(encoding="utf-8-sig") as stream:
+            separator = ";" if ";" in stream.readline() else ","  # spreadsheets write either
+        table = pd.read_csv(file, dtype=str, keep_default_na=False, sep=separator, encoding="utf-8-sig")
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read as a CSV file ({' '.join(str(error).split())})") from None
+    columns = list(table.columns)
+    if not {"path", "label"} <= set(columns) <= {"path", "label", "group", "mask"}:
+        raise InputError(
+            f"{file}: has the columns {', '.join(columns)}; expected path, label and, if wanted, group, mask"
+        )
+    found, wrong = [], []
+    for line, row in enumerate(table.to_dict("records"), start=2):
+        label = WORDS.get(row["label"].strip().lower())
+        if label is None:
+            wrong.append(f"line {line}: label is {row['label']!r}, expected 0 or normal, 1 or anomalous")
+        for column in ("path", "mask"):
+            if value := row.get(column):
+                wrong += [f"line {line}: {column} is {value!r}, {fault}" for fault in _path_faults(root, value)]
+        if not row["path"]:
+            wrong.append(f"line {line}: path is empty")
+        found.append(Item(row["path"], label or 0, row.get("group") or None, row.get("mask") or None))
+    twice = [path for path, count in Counter(item.path for item in found).items() if count > 1 and path]
+    wrong += [f"{path} is there twice" for path in twice]
+    if wrong:
+        raise InputError(f"{file}: {first_few(wrong)}")
+    return found
+
+
+def _path_faults(root: Path, value: str) -> list[str]:
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts or "\\" in value:
+        return ["expected a path below the folder, with /"]
+    return [] if (root / path).is_file() else ["which is not there"]
+
+
+def _images(folder: Path, root: Path) -> list[Path]:
+    files = (file.relative_to(root) for file in folder.rglob("*") if file.is_file())
+    return sorted(file for file in files if is_image(file.as_posix()))

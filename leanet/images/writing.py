@@ -1,0 +1,63 @@
+"""A data set's images and masks as arrays, in the order of its manifest."""
+
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from leanet.core.arrays import ArrayFile
+from leanet.core.errors import InputError
+from leanet.core.progress import Progress
+from leanet.images.decoding import decode_mask
+from leanet.images.imageset import UNKNOWN
+from leanet.images.layout import Item
+from leanet.images.reading import read
+
+BATCH = 16  # images that are decoded at once
+
+
+def write_images(root: Path, items: list[Item], side: int, file: Path) -> tuple[list[Item], dict[str, str]]:
+    """Decode `items` under `root` to `file`, an array of uint8 (N, side, side, 3).
+
+    Returns the items that it holds, and by path why the others cannot be decoded.
+    """
+    reasons = {}
+    images = ArrayFile.create(file, np.uint8, (len(items), side, side, 3))
+    with Progress(len(items), f"decode {root.name}") as progress:
+        batches = read((root / item.path for item in items), side, BATCH)
+        for i, image in enumerate(chain.from_iterable(batches)):
+            if isinstance(image, InputError):
+                reasons[items[i].path] = str(image)
+            else:
+                images[i] = image
+            progress.step()
+    if not reasons:
+        return items, {}
+    good, _ = write_images(root, [item for item in items if item.path not in reasons], side, file)
+    return good, reasons
+
+
+def write_masks(root: Path, items: list[Item], side: int, file: Path) -> dict[str, str]:
+    """Decode the masks of `items` to `file`, as leanet.images.imageset reads them; without masks, no file.
+
+    Returns by path why masks cannot be used; where they lie is then as unknown as where there is none.
+    """
+    reasons = {}
+    if not any(item.mask for item in items):
+        return reasons
+    masks = ArrayFile.create(file, np.uint8, (len(items), side, side))
+    for i, item in enumerate(items):
+        if not item.label:
+            continue
+        masks[i] = np.full((side, side), UNKNOWN)
+        if item.mask is not None:
+            try:
+                mask = decode_mask(root / item.mask, side)
+            except InputError as error:
+                reasons[item.mask] = str(error)
+                continue
+            if mask.any():
+                masks[i] = mask
+            else:
+                reasons[item.mask] = f"{root / item.mask}: marks nothing in an anomalous image"
+    return reasons

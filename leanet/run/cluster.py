@@ -1,0 +1,98 @@
+"""Jobs on a Ray cluster, of this machine or of many: nodes need neither the data nor the project's code."""
+
+import socket
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import leanet
+from leanet.core.errors import InputError
+from leanet.core.progress import Progress
+from leanet.core.settings import Device
+from leanet.run.settings import Execution
+from leanet.run.trainings import perform
+from leanet.training.checkpoint import Checkpoint
+from leanet.training.job import Job, Outcome
+
+RETRIES = 10  # of a training whose worker or node was lost: nodes that others may take back come and go
+
+
+def run(
+    jobs: dict[str, Job], execution: Execution, device: Device, progress: Progress
+) -> Iterator[tuple[str, Outcome]]:
+    """As many at a time as the cluster has room for; each array travels to it once.
+
+    Raises:
+        InputError: Ray is not installed, no cluster answers, or it lost a training too often.
+    """
+    ray = _connect(execution.address)
+    try:
+        gpus = execution.gpus if device != "cpu" and ray.cluster_resources().get("GPU") else 0
+        # max_calls: by itself Ray would end a process after each training that uses a GPU.
+        train = ray.remote(num_cpus=execution.cpus or 1, num_gpus=gpus, max_retries=RETRIES, max_calls=0)(_train)
+        arrays = {id(array): array for job in jobs.values() for array in job.arrays.values()}
+        sent = {place: ray.put(array[:]) for place, array in arrays.items()}  # of a file, what is in it
+        waiting = {}
+        for key, job in jobs.items():
+            sent_of = {name: sent[id(array)] for name, array in job.arrays.items()}
+            bare = replace(job, arrays={})
+            waiting[train.remote(bare, device, key, execution.cpus or 1, **sent_of)] = key
+        while waiting:
+            (ended,), _ = ray.wait(list(waiting))
+            key = waiting.pop(ended)
+            yield key, _outcome(ray, ended, jobs[key])
+            progress.step(jobs[key].epochs, **jobs[key].name)
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str | None):
+    try:
+        import ray
+    except ImportError:
+        raise InputError(
+            "execution.engine is ray, but Ray is not installed: pip install 'ray[client]>=2.49'"
+        ) from None
+    # The code travels along: no node can have another version of it.
+    code = {"py_modules": [str(Path(leanet.__file__).parent)]}
+    try:
+        if address and ":" in address:
+            _knock(address)
+        ray.init(address, runtime_env=code, logging_level="warning", log_to_driver=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"execution.address: no Ray cluster answers at {address} ({error})") from None
+    return ray
+
+
+def _knock(address: str) -> None:
+    """Where nobody listens, Ray itself waits for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def _train(job: Job, device: Device, key: str, threads: int, **arrays: np.ndarray) -> Outcome:
+    """On a node, in a process that does one training after another."""
+    torch.set_num_threads(threads)
+    # For when the process is lost, and the node is not.
+    checkpoint = Checkpoint(Path(tempfile.gettempdir()) / "leanet" / key)
+    outcome = perform(replace(job, arrays=arrays), device, checkpoint)
+    checkpoint.drop()
+    return outcome
+
+
+def _outcome(ray, ended, job: Job) -> Outcome:
+    try:
+        return ray.get(ended)
+    except InputError as error:  # Ray's own error is one as well, and tells of the worker
+        raise InputError(str(error.cause)) from None
+    except ray.exceptions.RayTaskError:
+        raise
+    except ray.exceptions.RayError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{job}: the cluster lost it {RETRIES + 1} times ({reason}); `dvc repro` goes on"
+        ) from None

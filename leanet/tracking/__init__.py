@@ -1,0 +1,1 @@
+"""MLflow, fed from the files that the stages wrote."""

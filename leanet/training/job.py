@@ -1,0 +1,60 @@
+"""A training as a plain function of arrays and settings: the same wherever it runs."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+
+from leanet.core.arrays import ArrayFile
+from leanet.training.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training came to: arrays by name, facts that JSON can say, and the network's weights by name."""
+
+    arrays: dict[str, np.ndarray]
+    facts: dict
+    weights: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a training runs; its outcome does not depend on it, beyond rounding.
+
+    checkpoint: to keep each epoch in and go on from; None keeps nothing. on_epoch: told the loss after each epoch.
+    """
+
+    device: torch.device
+    checkpoint: Checkpoint | None
+    on_epoch: Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """`function(arrays, place, **settings)`, with nothing else that its outcome depends on.
+
+    name: which of its kind it is, {"fold": 2, "point": 4}. arrays: by name; a file is read where it is asked for.
+    settings: of JSON's types, or dataclasses of those. epochs: how many it takes at most. keep_weights: whether
+    its weights are kept, too.
+    """
+
+    name: dict[str, object]
+    function: Callable[..., Outcome]
+    arrays: dict[str, ArrayFile | np.ndarray]
+    settings: dict[str, object]
+    epochs: int
+    keep_weights: bool = False
+
+    def __str__(self) -> str:
+        return " ".join(f"{name} {value}" for name, value in self.name.items())
+
+
+def history(jobs: Sequence[Job], outcomes: Iterable[Outcome]) -> pd.DataFrame:
+    """The loss of every epoch of every job: the columns of its name, then epoch (from 1) and loss."""
+    return pd.concat(
+        pd.DataFrame({**job.name, "epoch": range(1, len(losses) + 1), "loss": losses})
+        for job, losses in zip(jobs, (outcome.arrays["losses"] for outcome in outcomes), strict=True)
+    )

@@ -1,0 +1,212 @@
+"""Duplicates that are found, and groups that no fold tears apart."""
+
+import io
+import itertools
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import call
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageEnhance
+
+from leanet.core import paths
+from leanet.core.errors import InputError
+from leanet.images import duplicates
+from leanet.images.layout import Item
+from leanet.images.leaf import draw
+from leanet.images.sampling import assign_folds
+from stages import split
+
+
+def leaf(seed, side=96, anomalous=False):
+    return Image.fromarray(draw(np.random.default_rng(seed), side, anomalous=anomalous).image)
+
+
+def compressed(image):
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=40)
+    return Image.open(stream).convert("RGB")
+
+
+ALTERED = {
+    "compressed": compressed,
+    "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.2),
+    "paler": lambda image: ImageEnhance.Contrast(image).enhance(0.8),
+    "smaller": lambda image: image.resize((48, 48)).resize(image.size),
+    "turned by a degree": lambda image: image.rotate(
+        1, Image.Resampling.BICUBIC, fillcolor=image.getpixel((0, 0))
+    ),
+}
+
+
+@pytest.mark.parametrize("how", ALTERED)
+def test_an_altered_copy_is_a_near_duplicate_and_other_leaves_are_not(how):
+    images = [leaf(seed) for seed in range(12)]
+    found = duplicates.find(np.stack([np.asarray(image) for image in [*images, ALTERED[how](images[3])]]))
+    assert found == duplicates.Duplicates([], [(3, 12)])
+
+
+def test_a_copy_is_an_exact_duplicate_beyond_the_first_chunk(monkeypatch):
+    monkeypatch.setattr(duplicates, "CHUNK", 3)
+    images = np.stack([np.asarray(leaf(seed)) for seed in (0, 1, 2, 3, 4, 5, 6, 4)])
+    assert duplicates.find(images) == duplicates.Duplicates([(4, 7)], [])
+
+
+def test_groups_join_what_was_given_and_what_was_found():
+    items = [Item(str(i), 0, group) for i, group in enumerate(["a", None, "a", "b", None, "b", None])]
+    groups = duplicates.groups(items, [(2, 4), (4, 5)])
+    together = {frozenset(np.flatnonzero(groups == group)) for group in groups}
+    assert together == {frozenset({0, 2, 3, 4, 5}), frozenset({1}), frozenset({6})}
+    assert len(set(duplicates.groups(items[1:2] + items[4:5], []))) == 2
+
+
+def spread(labels, fold_of, folds):
+    """The largest difference between two folds in images of one class."""
+    return max(
+        int(np.ptp([(labels[fold_of == fold] == label).sum() for fold in range(folds)])) for label in (0, 1)
+    )
+
+
+@st.composite
+def grouped_labels(draw):
+    """Groups of one class or of both, as lists of labels, few enough to try all ways of dealing them out."""
+    folds = draw(st.integers(2, 3))
+    sizes = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)).filter(any), min_size=folds, max_size=7)
+    return folds, [[0] * zeros + [1] * ones for zeros, ones in draw(sizes)]
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(grouped_labels(), st.integers(0, 2**32 - 1))
+def test_groups_never_straddle_folds_which_are_even_where_groups_allow_it(case, seed):
+    folds, members = case
+    labels = np.array([label for group in members for label in group])
+    groups = np.repeat(np.arange(len(members)), [len(group) for group in members])
+    reachable = all(len(np.unique(groups[labels == label])) >= folds for label in (0, 1))
+    if not reachable:
+        with pytest.raises(InputError, match="split.folds is"):
+            assign_folds(labels, groups, folds, seed)
+        return
+    fold_of = assign_folds(labels, groups, folds, seed)
+    assert all(len(set(fold_of[groups == group])) == 1 for group in groups)
+    assert set(fold_of) <= set(range(folds))
+    if len(labels) > len(members):
+        ways = itertools.product(range(folds), repeat=len(members) - 1)
+        best = min(spread(labels, np.array([0, *way])[groups], folds) for way in ways)
+        assert spread(labels, fold_of, folds) <= max(best, 1)
+
+
+def test_folds_of_single_images_are_scikit_learns():
+    from sklearn.model_selection import StratifiedKFold
+
+    labels = np.array([1] * 13 + [0] * 31)
+    fold_of = assign_folds(labels, np.arange(44)[::-1], 5, seed=9)
+    for fold, (_, tested) in enumerate(StratifiedKFold(5, shuffle=True, random_state=9).split(labels, labels)):
+        assert set(np.flatnonzero(fold_of == fold)) == set(tested)
+
+
+def test_many_groups_are_dealt_out_evenly():
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        groups = np.sort(rng.integers(0, 400, 2000))
+        labels = (groups % 4 == 0).astype(int)
+        fold_of = assign_folds(labels, groups, 5, seed)
+        assert spread(labels, fold_of, 5) <= 1
+
+
+def test_too_few_groups_for_the_folds_is_one_line():
+    labels, groups = np.array([1] * 6 + [0] * 6), np.array([0, 0, 1, 1, 2, 2, *range(3, 9)])
+    with pytest.raises(InputError, match=r"anomalous images make only 3 groups .*split.groups: apart"):
+        assign_folds(labels, groups, 4, seed=0)
+
+
+def plant(root, leaves):
+    """A set with an exact and a near duplicate, one of them across the classes."""
+    for name, image in leaves.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        image.save(root / name)
+    return root
+
+
+def planted():
+    leaves = {f"Negative/n{i}.png": leaf(i) for i in range(9)}
+    leaves |= {f"Positive/p{i}.png": leaf(100 + i, anomalous=True) for i in range(6)}
+    leaves["Negative/copy of n2.bmp"] = leaves["Negative/n2.png"]
+    leaves["Negative/n5 again.png"] = compressed(leaves["Negative/n5.png"])
+    leaves["Positive/n7 once more.png"] = compressed(leaves["Negative/n7.png"])
+    return leaves
+
+
+def test_planted_duplicates_are_found_named_and_kept_together(tiny):
+    plant(tiny.root / "data/raw/leaf", planted())
+    tiny.edit("split.image_size", 64)
+    call(split, "leaf")
+    folder = tiny.root / "data/split/leaf"
+    findings = json.loads((paths.findings("leaf")).read_text())
+    assert findings["exact"] == [["Negative/copy of n2.bmp", "Negative/n2.png"]]
+    assert findings["near"] == [
+        ["Negative/n5 again.png", "Negative/n5.png"],
+        ["Negative/n7.png", "Positive/n7 once more.png"],
+    ]
+    assert findings["groups"] == 3
+    assert any("of which one is normal, 1:" in remark for remark in findings["remarks"])
+    manifest = pd.read_csv(folder / "manifest.csv").set_index("path")
+    for one, other in findings["exact"] + findings["near"]:
+        assert manifest.loc[one, "group"] == manifest.loc[other, "group"]
+        assert manifest.loc[one, "repeat1"] == manifest.loc[other, "repeat1"]
+    assert manifest["group"].nunique() == len(manifest) - 3
+    assert (manifest[["width", "height"]] == 96).all(axis=None)
+
+
+def test_a_picture_in_both_classes_is_refused(tiny):
+    leaves = planted()
+    leaves["Positive/wrong.png"] = leaves["Negative/n3.png"]
+    plant(tiny.root / "data/raw/leaf", leaves)
+    with pytest.raises(
+        InputError, match=r"both classes: Negative/n3.png is Positive/wrong.png; remove the wrong one"
+    ):
+        call(split, "leaf")
+    assert not (tiny.root / "data/split/leaf").exists()
+
+
+def test_plain_folds_are_a_parameter_and_the_report_says_what_they_ignore(tiny):
+    plant(tiny.root / "data/raw/leaf", planted())
+    tiny.edit("split.groups", "apart")
+    call(split, "leaf")
+    manifest = pd.read_csv(tiny.root / "data/split/leaf/manifest.csv")
+    labels = manifest["label"].to_numpy()
+    assert list(manifest["repeat1"]) == list(assign_folds(labels, np.arange(len(labels)), 2, seed=1))
+    remarks = json.loads(paths.findings("leaf").read_text())["remarks"]
+    assert any("split.groups: apart" in remark for remark in remarks)
+
+
+def test_the_manifest_does_not_depend_on_the_order_of_the_file_system(tiny):
+    leaves = planted()
+    manifests = []
+    for names in (list(leaves), list(reversed(leaves))):
+        root = tiny.root / "data/raw/leaf"
+        plant(root, {name: leaves[name] for name in names})
+        call(split, "leaf")
+        manifests.append((tiny.root / "data/split/leaf/manifest.csv").read_bytes())
+        for name in names:
+            (root / name).unlink()
+    assert manifests[0] == manifests[1]
+
+
+def test_files_that_are_no_image_are_all_named_at_once_or_left_out(tiny):
+    root = plant(tiny.root / "data/raw/leaf", planted())
+    for name in ("Negative/n0.png", "Positive/p1.png", "Negative/n8.png"):
+        (root / name).write_text("no image")
+    with pytest.raises(InputError, match=r"3 files cannot be used: .*n0.png.*n8.png.*p1.png.*: leave-out"):
+        call(split, "leaf")
+    tiny.edit("split.undecodable", "leave-out")
+    call(split, "leaf")
+    folder = tiny.root / "data/split/leaf"
+    manifest = pd.read_csv(folder / "manifest.csv")
+    assert len(manifest) == 15
+    assert np.load(folder / "images.npy").shape == (15, 32, 32, 3)
+    findings = json.loads((paths.findings("leaf")).read_text())
+    assert sorted(findings["left_out"]) == ["Negative/n0.png", "Negative/n8.png", "Positive/p1.png"]
+    assert findings["remarks"][0].startswith("Left out, since they cannot be used: ")

@@ -1,0 +1,124 @@
+"""The layouts of a set's folder: what is read, and what is named when it does not fit."""
+
+import pytest
+from PIL import Image
+
+from leanet.core.errors import InputError
+from leanet.images import layout
+from leanet.images.layout import Item
+from leanet.images.sources import fetch
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(root / name, "PNG")
+    return root
+
+
+def test_class_folders_may_be_deep_and_in_any_case_with_masks_of_the_same_path(tmp_path):
+    root = touch(
+        tmp_path / "set",
+        "positive/b/1.png",
+        "positive/a/1.JPG",
+        "Negative/日本 語.png",
+        "Mask/a/1.png",
+        "Mask/日本 語.png",
+        "positive/__MACOSX/1.png",
+        "positive/._1.png",
+    )
+    (root / "positive/notes.txt").write_text("no image")
+    assert layout.read(root) == [
+        Item("Negative/日本 語.png", 0),
+        Item("positive/a/1.JPG", 1, mask="Mask/a/1.png"),
+        Item("positive/b/1.png", 1),
+    ]
+
+
+def test_a_tree_like_mvtec_is_read_as_the_paper_counts_it(tmp_path):
+    root = touch(
+        tmp_path / "tile",
+        "train/good/000.png",
+        "test/good/000.png",
+        "test/crack/000.png",
+        "test/oil/000.png",
+        "ground_truth/crack/000_mask.png",
+    )
+    assert layout.read(root) == [
+        Item("test/crack/000.png", 1, mask="ground_truth/crack/000_mask.png"),
+        Item("test/good/000.png", 0),
+        Item("test/oil/000.png", 1),
+        Item("train/good/000.png", 0),
+    ]
+
+
+def test_a_table_gives_labels_groups_and_masks(tmp_path):
+    root = touch(tmp_path / "set", "x 1.png", "deep/y,2.png", "z.png", "m.png")
+    (root / "images.csv").write_text(
+        'path,label,group,mask\nx 1.png,normal,plate 7,\n"deep/y,2.png",1,plate 7,m.png\nz.png,0,,\n'
+    )
+    assert layout.read(root) == [
+        Item("deep/y,2.png", 1, "plate 7", "m.png"),
+        Item("x 1.png", 0, "plate 7"),
+        Item("z.png", 0),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["classes", "mvtec", "table"])
+def test_what_is_fetched_reads_as_its_source(tmp_path, kind):
+    names = {
+        "classes": ["Positive/1.png", "Negative/2.png", "Mask/1.png"],
+        "mvtec": ["train/good/1.png", "test/hole/1.png", "ground_truth/hole/1_mask.png"],
+        "table": ["a.png", "b.png", "c.png"],
+    }[kind]
+    root = touch(tmp_path / "set", *names)
+    if kind == "table":
+        (root / "images.csv").write_text("path,label,mask\na.png,1,c.png\nb.png,0,\n")
+    (tmp_path / "to").mkdir()
+    fetch(root, tmp_path / "to")
+    assert layout.read(tmp_path / "to") == layout.read(root)
+    assert len(layout.read(root)) == 2
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("path,klass\na.png,1\n", "has the columns path, klass; expected path, label"),
+        ("path,label\na.png,bad\n", "line 2: label is 'bad', expected 0 or normal, 1 or anomalous"),
+        ("path,label\na.png,1\n../a.png,0\n", "line 3: path is '../a.png', expected a path below the folder"),
+        ("path,label\n/a.png,1\n", "line 2: path is '/a.png', expected a path below the folder"),
+        ("path,label\nnone.png,1\n", "line 2: path is 'none.png', which is not there"),
+        ("path,label\na.png,1\na.png,0\n", "a.png is there twice"),
+        ("path,label\n,1\n", "line 2: path is empty"),
+        ("path,label,mask\na.png,1,gone.png\n", "line 2: mask is 'gone.png', which is not there"),
+        ("path,label\na.png,1\n", "no normal image; expected some of both classes"),
+        ('path,label\n"a.png,1\n', "cannot be read as a CSV file"),
+        ("", "cannot be read as a CSV file"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_one_line(tmp_path, table, said):
+    root = touch(tmp_path / "set", "a.png", "b.png")
+    (root / "images.csv").write_text(table)
+    with pytest.raises(InputError) as error:
+        layout.read(root)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_table_may_come_from_a_spreadsheet(tmp_path):
+    root = touch(tmp_path / "set", "a, b.png", "c.png")
+    (root / "images.csv").write_text("path;label\na, b.png;1\nc.png;0\n", encoding="utf-8-sig")
+    assert layout.read(root) == [Item("a, b.png", 1), Item("c.png", 0)]
+
+
+def test_what_is_left_aside_is_named(tmp_path, capsys):
+    root = touch(tmp_path / "set", "Positive/1.png", "Negative/2.png", "Positive/3", "notes.txt")
+    (tmp_path / "to").mkdir()
+    fetch(root, tmp_path / "to")
+    assert "left aside, as no image of the set: Positive/3; notes.txt" in capsys.readouterr().err
+
+
+def test_many_mistakes_are_counted_not_listed(tmp_path):
+    (tmp_path / "images.csv").write_text("path,label\n" + "".join(f"{i}.png,1\n" for i in range(40)))
+    with pytest.raises(InputError, match=r"line 2: .*line 6: .*; and 35 more"):
+        layout.read(tmp_path)

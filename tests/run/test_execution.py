@@ -1,0 +1,188 @@
+"""Jobs: what is kept of them and for whom, here and side by side."""
+
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from leanet.core import paths
+from leanet.core.arrays import ArrayFile
+from leanet.core.errors import InputError
+from leanet.run import kept
+from leanet.run.settings import Execution
+from leanet.run.trainings import run
+from leanet.training import sealed
+from leanet.training.job import Job, Outcome
+
+HERE = Execution()
+
+
+def total(arrays, place, **settings):
+    """A job that notes that it was done: the sum of its numbers, times a factor."""
+    with Path(settings["log"]).open("a") as log:
+        log.write(f"{settings['factor']} {os.getpid()}\n")
+    if settings["factor"] == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if settings["factor"] == "diverges":
+        raise InputError("the training loss is nan in epoch 1")
+    if settings["factor"] == "fills the disk":
+        raise OSError(28, "No space left on device")
+    place.on_epoch(0.5)
+    product = settings["factor"] * arrays["numbers"][:].sum(keepdims=True)[0]
+    return Outcome({"sum": product}, {"device": str(place.device)})
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def jobs(*factors, numbers=(1, 2, 3)) -> list[Job]:
+    numbers, log = np.array(numbers)[:, None], str(Path("log").absolute())
+    return [Job({"factor": f}, total, {"numbers": numbers}, {"factor": f, "log": log}, epochs=2) for f in factors]
+
+
+def done() -> list[str]:
+    """The factors of the jobs that were really done."""
+    return [line.split()[0] for line in Path("log").read_text().splitlines()]
+
+
+def sums(outcomes) -> list[int]:
+    return [int(outcome.arrays["sum"][0]) for outcome in outcomes]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_ended_is_never_done_again_and_what_is_new_is(folder, workers, capsys):
+    where = replace(HERE, workers=workers)
+    assert sums(run(jobs(1, 2), where, device="cpu", address="train@a")) == [6, 12]
+    assert sums(run(jobs(3, 2, 1), where, device="cpu", address="train@a")) == [18, 12, 6]
+    assert sorted(done()) == ["1", "2", "3"]
+    assert "train@a: 2 of 3 trainings are there from before" in capsys.readouterr().err
+    assert sums(run(jobs(3, 2, numbers=(1, 2, 4)), where, device="cpu", address="train@a")) == [21, 14]
+    assert len(done()) == 5
+
+
+def test_side_by_side_is_in_other_processes(folder):
+    run(jobs(1, 2, 3, 4), replace(HERE, workers=2), device="cpu", address="train")
+    processes = {line.split()[1] for line in Path("log").read_text().splitlines()}
+    assert str(os.getpid()) not in processes
+    assert len(processes) <= 2
+
+
+@pytest.mark.parametrize("at", [9, 100, 65700, -5])
+def test_a_damaged_outcome_is_found_and_computed_again(folder, capsys, at):
+    run(jobs(1), HERE, device="cpu", address="train")
+    (file,) = paths.KEPT.glob("*.safetensors")
+    damaged = bytearray(file.read_bytes())
+    damaged[at] ^= 1
+    file.write_bytes(damaged)
+    assert sums(run(jobs(1), HERE, device="cpu", address="train")) == [6]
+    assert f"{file} is damaged" in capsys.readouterr().err
+    assert done() == ["1", "1"]
+    assert file.read_bytes() != damaged
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("factor", "said"),
+    [
+        ("diverges", "factor diverges: the training loss is nan"),
+        ("fills the disk", "factor fills the disk: no space left on the disk of"),
+    ],
+)
+def test_a_job_that_fails_says_which_and_the_others_are_kept(folder, workers, factor, said):
+    with pytest.raises(InputError, match=said):
+        run(jobs(1, factor), replace(HERE, workers=workers), device="cpu", address="train")
+    if workers == 1:  # else the first may still have been under way
+        assert sums(run(jobs(1), HERE, device="cpu", address="train")) == [6]
+        assert done().count("1") == 1
+
+
+def test_a_process_that_is_killed_is_one_line(folder):
+    with pytest.raises(InputError, match="lower execution.workers; `dvc repro` goes on"):
+        run(jobs("dies", 1), replace(HERE, workers=2), device="cpu", address="train")
+
+
+def test_the_key_is_of_all_that_a_job_depends_on(folder):
+    np.save("numbers.npy", np.array([[1], [2], [3]]))
+    one = jobs(1)[0]
+
+    def key_of(job):
+        return kept.keys([job])[0]
+
+    same = [
+        jobs(1)[0],
+        replace(one, name={"called": "otherwise"}),
+        replace(one, arrays={"numbers": ArrayFile(Path("numbers.npy"))}),
+        replace(one, epochs=3),  # how many there were at most is among the settings of every training
+    ]
+    other = [
+        jobs(2)[0],
+        jobs(1, numbers=(1, 2, 4))[0],
+        jobs(1, numbers=(1.0, 2.0, 3.0))[0],
+        jobs(1, numbers=((1, 2, 3),))[0],
+        replace(one, arrays={"number": one.arrays["numbers"]}),
+        replace(one, function=sums),
+    ]
+    assert {key_of(job) for job in same} == {key_of(one)}
+    assert len({key_of(job) for job in (one, *other)}) == 1 + len(other)
+
+
+def test_prune_removes_what_no_named_stage_needs(folder):
+    for address, factors in (("train@a", (1, 2)), ("train@b", (2, 3)), ("train@gone", (4,))):
+        run(jobs(*factors), HERE, device="cpu", address=address)
+    run(jobs(5, 2), HERE, device="cpu", address="train@a")
+    kept.checkpoint("cut off").save({}, {})
+    time.sleep(0.1)
+    files, size = kept.prune(["train@a", "train@b"])
+    assert files == 4  # the outcomes 1 and 4, what was cut off, and the list of train@gone
+    assert size > 0
+    run(jobs(5, 2, 3), HERE, device="cpu", address="train@a")
+    assert done() == ["1", "2", "3", "4", "5"]
+    run(jobs(1, 4), HERE, device="cpu", address="train@a")
+    assert done() == ["1", "2", "3", "4", "5", "1", "4"]
+
+
+def test_a_file_is_there_whole_or_not_at_all(folder, monkeypatch):
+    sealed.write(Path("a"), {"x": np.arange(3)}, {"n": 1})
+
+    def full(self, data):
+        with self.open("wb") as stream:
+            stream.write(data[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        sealed.write(Path("a"), {"x": np.arange(4)}, {"n": 2})
+    arrays, facts = sealed.read(Path("a"))
+    assert (arrays["x"].tolist(), facts) == ([0, 1, 2], {"n": 1})
+    assert list(Path().iterdir()) == [Path("a")]
+
+
+def test_strides_and_shapes_come_back(folder):
+    turned = np.arange(24.0).reshape(2, 3, 4).transpose(2, 0, 1)
+    for write in (sealed.write, lambda *what: sealed.overwrite(*what, sync=False)):
+        write(Path("a"), {"turned": turned, "scalar": np.array(3.0), "empty": np.zeros((0, 2))}, {})
+        arrays, _ = sealed.read(Path("a"))
+        assert np.array_equal(arrays["turned"], turned)
+        assert (arrays["scalar"].shape, arrays["empty"].shape) == ((), (0, 2))
+
+
+def test_overwriting_takes_other_facts_and_other_shapes(folder):
+    file = Path("a")
+    for arrays, facts in (
+        ({"x": np.arange(3.0)}, {"n": 1}),
+        ({"x": np.arange(3.0) + 1}, {"n": 2, "more": "x" * 70_000}),
+        ({"x": np.arange(3.0) + 1}, {"n": 3}),
+        ({"x": np.arange(4.0)}, {"n": 4}),
+        ({"y": np.arange(4.0)}, {"n": 5}),
+    ):
+        sealed.overwrite(file, arrays, facts, sync=True)
+        found, said = sealed.read(file)
+        assert said == facts
+        assert all(np.array_equal(found[name], arrays[name]) for name in arrays | found)
