@@ -189,5 +189,4 @@ def _short(text: str) -> str:
 
 def _error(file: Path, said: str, place: list = ()) -> InputError:
     names = [_short(step) for step in place if step and isinstance(step, str)]  # an item's number is not said
-    text = f"{file}: {'.'.join(names)}{said}" if names else f"{file}{said}"
-    return InputError("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
+    return InputError(f"{file}: {'.'.join(names)}{said}" if names else f"{file}{said}")

@@ -65,10 +65,14 @@ def test_a_mistake_is_one_line_that_names_the_key(tiny, key, value, said):
     assert "\n" not in str(error.value)
 
 
-def test_a_name_that_dvc_could_not_tell_apart_is_refused(tiny):
-    tiny.edit("datasets.my-leaf", {"source": "data/sources/leaf.yaml", "positives": None, "negatives": None})
-    with pytest.raises(InputError, match="datasets.my-leaf: expected a name of letters, digits and _"):
+@pytest.mark.parametrize("name", ["my-leaf", "a b", "a;touch b", "$(touch b)", "a\nb", "../up", "a@b", "_"])
+def test_a_name_that_dvc_or_a_shell_could_not_tell_apart_is_refused(tiny, name):
+    tree = yaml.safe_load((tiny.root / "params.yaml").read_text())
+    tree["datasets"] = {name: tree["datasets"]["leaf"]}
+    (tiny.root / "params.yaml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(InputError, match="expected a name of letters, digits and _") as error:
         load()
+    assert str(error.value).isprintable()
 
 
 def test_broken_yaml_is_one_line(tiny):

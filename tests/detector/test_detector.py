@@ -168,6 +168,7 @@ def folder(tmp_path, data) -> Path:
     Image.fromarray(data.images[1]).save(root / "deeper/b.jpg")
     (root / "broken.png").write_bytes((root / "a.png").read_bytes()[:200])
     (root / "text.png").write_text("hello")
+    (root / "._a.png").write_bytes(b"\0\5\x16\7")  # which a Mac puts beside a.png
     return root
 
 
