@@ -2,6 +2,7 @@
 
 from urllib.error import URLError
 
+import torch
 from torch import Tensor, nn
 
 from leanet.attention.classifier import Classifier, flat_linear, take_channels
@@ -9,7 +10,19 @@ from leanet.attention.rows import CNN
 from leanet.core.errors import InputError
 
 CNN_WIDTHS = (64, 128, 256, 512, 512)
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+
+
+class ImageNetNormalize(nn.Module):
+    """Images (N, 3, side, side) in [0, 1] as torchvision's weights from ImageNet expect them.
+
+    torchvision's own `Normalize` looks at its values, which a network on the meta device has none of.
+    """
+
+    MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+    def forward(self, images: Tensor) -> Tensor:
+        mean, std = (torch.tensor(each, device=images.device)[:, None, None] for each in (self.MEAN, self.STD))
+        return (images - mean) / std
 
 
 def build_adn(
@@ -29,9 +42,7 @@ def build_adn(
     network = _basic_cnn(side) if name == CNN else _torchvision(name, side, weights)
     take_channels(network, channels)
     if pretrained and channels == 3:
-        from torchvision.transforms import Normalize
-
-        network = nn.Sequential(Normalize(**IMAGENET), network)
+        network = nn.Sequential(ImageNetNormalize(), network)
     try:
         return Classifier(network, channels=channels, side=side)
     except (RuntimeError, AssertionError, ValueError) as error:

@@ -43,7 +43,8 @@ def prepare(device: Device, asked_by: str = "params.yaml: device") -> torch.devi
         _keep_memory()
     # On the CPU every result is to come out again bit by bit. That no result depends on memory before it is
     # written is torch's to know; filling it all beforehand, the default here, costs time at every step.
-    torch.use_deterministic_algorithms(selected.type == "cpu")
+    # Not `use_deterministic_algorithms`, which does the same and loads torch's compiler, of a second and more.
+    torch.set_deterministic_debug_mode("error" if selected.type == "cpu" else "default")
     torch.utils.deterministic.fill_uninitialized_memory = False
     return selected
 
