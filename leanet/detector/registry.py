@@ -56,6 +56,7 @@ def register(folder: Path, *, champion: bool = True, patience: float | None = No
     with store.opened(patience) as (client, experiment_id):
         mlflow.set_tracking_uri(store.address())
         mlflow.set_experiment(experiment_id=experiment_id)
+        key += f" in experiment {experiment_id}"  # that of another place is not ours (leanet.tracking.store)
         there = [each for each in client.search_model_versions(f"name = '{name}'") if each.tags.get(KEY) == key]
         if there:
             version = there[0].version

@@ -140,6 +140,13 @@ def _experiment(client) -> str:
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(EXPERIMENT)
+    if found and artifacts() and found.artifact_location != artifacts().as_uri():
+        # The project was moved or copied with its store. MLflow would go on to write to the old place, which may
+        # be another project by now: runs from there stay under a name of their own, and begin anew here.
+        client.rename_experiment(
+            found.experiment_id, f"{EXPERIMENT} {found.experiment_id}, {found.artifact_location}"
+        )
+        found = None
     if not found:
         try:
             return client.create_experiment(EXPERIMENT, artifacts() and artifacts().as_uri())

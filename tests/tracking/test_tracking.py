@@ -11,7 +11,9 @@ from conftest import parameters
 from mlflow import MlflowClient
 from mlflow_store import runs_by_name
 
+from leanet.core import paths
 from leanet.core.errors import InputError
+from leanet.detector.registry import register
 from leanet.images import imageset
 from leanet.run import stage
 from leanet.tracking.runs import track
@@ -110,3 +112,24 @@ def test_off_logs_nothing(tracked):
 def test_a_stage_that_is_not_there_is_said(tracked):
     with pytest.raises(InputError, match="params.yaml has no stage train_leanet leaf vgg16"):
         track(parameters(), ["train_leanet", "leaf", "vgg16"])
+
+
+def test_a_project_that_was_copied_with_its_store_logs_to_its_own_place(tracked, tmp_path, monkeypatch):
+    track(parameters(), ["split", "leaf"])
+    track(parameters(), ["report"])
+    assert register(paths.DETECTOR) == register(paths.DETECTOR) == "models:/leanet-leaf/1"
+    before = {file: file.read_bytes() for file in (tracked.root / "mlruns").rglob("*") if file.is_file()}
+    copy = tracked.copy(tmp_path / "copy")
+    monkeypatch.chdir(copy.root)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")  # which MLflow has set: another process would not know of it
+    assert track(parameters(), ["report"]) == 1
+    assert track(parameters(), ["report"]) == 0
+    assert register(paths.DETECTOR) == register(paths.DETECTOR) == "models:/leanet-leaf/2"
+    client, runs = runs_by_name()
+    assert runs.keys() == {"report"}
+    assert client.list_artifacts(runs["report"].info.run_id)
+    assert runs["report"].info.artifact_uri.startswith((copy.root / "mlruns").as_uri())
+    left = [each for each in client.search_experiments() if each.name.startswith(f"{EXPERIMENT} ")]
+    assert len(left) == 1
+    assert len(client.search_runs([left[0].experiment_id])) == 2
+    assert {file: file.read_bytes() for file in (tracked.root / "mlruns").rglob("*") if file.is_file()} == before
