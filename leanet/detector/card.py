@@ -64,8 +64,9 @@ not know any other change. Anomalies of shape without colour are not what the ma
 
 ## Where it comes from
 
-Code of commit `{came["git_commit"] or "none"}`{" with uncommitted changes" if came["git_dirty"] else ""};
-{versions}.
+Code of commit `{came["git_commit"] or "none"}`, the last that changed it{
+        ", with uncommitted changes" if came["git_dirty"] else ""
+    }; {versions}.
 
 | input | hash in dvc.lock |
 |---|---|

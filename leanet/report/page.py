@@ -110,7 +110,7 @@ def _row(results: Results, row: str, place: dict[str, int]) -> dict:
         called, anomalous = images["score"] > THRESHOLD, images["label"] == 1
         folds.append(
             {
-                "fold": int(fold) + 1,
+                "fold": int(fold),
                 "point": int(images["point"].iloc[0]),
                 **{name: _text(score) for name, score in score_images(images).items()},
                 "tp": int((called & anomalous).sum()),
@@ -126,9 +126,7 @@ def _row(results: Results, row: str, place: dict[str, int]) -> dict:
         "name": title(row),
         "folds": folds,
         # place on the page, fold, score: highest score first
-        "scores": [
-            [place[image.path], int(image.fold) + 1, round(image.score, 4)] for image in on_page.itertuples()
-        ],
+        "scores": [[place[image.path], int(image.fold), round(image.score, 4)] for image in on_page.itertuples()],
         "loss": [[int(epoch), round(value, 5)] for epoch, value in loss.items()],
     }
 
