@@ -27,6 +27,7 @@ def make_project(root: Path, count: int) -> None:
     params["rows"] = ["cnn-direct"]
     params["split"].update(image_size=SIDE, folds=2)
     params["train_leanet"].update(points=[4], epochs=1)
+    params["execution"].update(workers=1)  # in the stage's own process
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     shutil.copy(ROOT / "dvc.yaml", root)
     rng = np.random.default_rng(0)

@@ -2,18 +2,14 @@
 
 from safetensors.numpy import load_file
 
-from leanet.attention import rows as row_names
 from leanet.attention.cells import Cell, jobs
 from leanet.attention.settings import TrainLEANet
 from leanet.core import device as devices
 from leanet.core import files, paths
-from leanet.core.errors import InputError
 from leanet.core.settings import Device, Precision
 from leanet.detector.card import card
-from leanet.detector.package import assemble
+from leanet.detector.package import assemble, choose
 from leanet.detector.settings import Package
-from leanet.evaluation import predictions
-from leanet.evaluation.scores import RowScores, Undefined, score_row
 from leanet.images import imageset
 from leanet.images.settings import Dataset
 from leanet.run import kept, stage
@@ -62,28 +58,12 @@ def main(
     detector = assemble(facts, weights, data, devices.prepare(device))
     with files.whole(paths.DETECTOR) as folder:
         detector.save(folder)
-        for copy, original in zip(detector.files, zip(colourisers, networks, strict=True), strict=True):
-            for name, file in zip(copy, original, strict=True):
-                files.share(folder / name, file)
         (folder / "README.md").write_text(card(detector), encoding="utf-8")
     kept.drop_weights(kept.needed(kept.addresses("train_leanet")) - set(outcomes.keys))
     print(f"{row} of {dataset}: {detector.threshold.summary}")
     for doubt in detector.doubts:
         print(f"note: {doubt}")
     return figures(outcomes)
-
-
-def choose(package: Package, rows: list[str], dataset: str, folds: int) -> tuple[str, int, RowScores]:
-    """The row of the highest F1, its point (0: none) by all folds together, and its figures."""
-    candidates = [package.row] if package.row else rows
-    scores = {row: score_row(predictions.read(paths.cv(dataset, row)), folds) for row in candidates}
-    defined = {row: each.f1.mean for row, each in scores.items() if not isinstance(each.f1.mean, Undefined)}
-    if not defined:
-        raise InputError(f"no row of {dataset} has an F1 to choose by; name one as package.row in params.yaml")
-    row = max(defined, key=defined.get)
-    if row_names.parts(row).external is None:
-        return row, 0, scores[row]
-    return row, package.point or scores[row].paper_point, scores[row]
 
 
 if __name__ == "__main__":

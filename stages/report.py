@@ -1,12 +1,10 @@
 """Stage report: tables, plots, pictures and the page, from what the other stages left (4-3 to 4-5)."""
 
 import json
-import shutil
 
 from leanet.attention.settings import Sweep, TrainLEANet
 from leanet.color.settings import Augment
 from leanet.core import files, paths
-from leanet.evaluation.baselines import BASELINES
 from leanet.images import imageset
 from leanet.images.settings import Dataset, Split
 from leanet.report.figures import draw
@@ -14,7 +12,7 @@ from leanet.report.page import page, section
 from leanet.report.plots import plots
 from leanet.report.results import load
 from leanet.report.tables import markdown, metrics, remarks, tables
-from leanet.run import stage
+from leanet.run import leftovers, stage
 from leanet.training.settings import Recipe
 
 
@@ -27,7 +25,7 @@ def main(
     train_leanet: TrainLEANet,
     recipe: Recipe,
 ) -> None:
-    drop_leftovers(list(datasets), rows, sweep.rows)
+    leftovers.drop(list(datasets), rows, sweep.rows)
     every = [load(dataset, rows, sweep.rows, recipe=recipe, folds=split.folds) for dataset in datasets]
     made = [(results, tables(results), remarks(results)) for results in every]
     facts = {
@@ -59,24 +57,6 @@ def main(
     files.write(paths.PAGE, page(sections, facts))
     print(text)
     print(f"the same with all images, to look at: {paths.PAGE.resolve()}")
-
-
-def drop_leftovers(datasets: list[str], rows: list[str], swept_rows: list[str]) -> None:
-    """Remove what rows and data sets that params.yaml no longer names left in the folders that stages read.
-
-    DVC depends on the folders as a whole: with leftovers in them, the same results would have another hash on
-    a machine that never ran them. They stay in DVC's cache, and come back with the row.
-    """
-    by_row = {paths.CV: rows, paths.SWEEP: swept_rows}
-    by_dataset = (paths.SPLIT, paths.AUGMENT, paths.UNET, paths.MAPS, paths.LOCALIZATION, *by_row)
-    left = [entry for root in by_dataset for entry in root.glob("*") if entry.stem not in datasets]
-    for root, named in by_row.items():
-        left += [folder for folder in root.glob("*/*/") if folder.name not in (*named, *BASELINES)]
-    for entry in left:
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        elif entry.suffix == ".json":  # of stage augment; DVC keeps its .gitignore beside it
-            entry.unlink()
 
 
 if __name__ == "__main__":

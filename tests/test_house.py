@@ -133,7 +133,7 @@ def test_what_one_reads_first_is_short(file, most):
 
 def test_scripts_are_small():
     for script in ROOT.glob("stages/*.py"):
-        assert len(script.read_text().splitlines()) <= 100, script
+        assert len(script.read_text().splitlines()) <= 80, script
 
 
 def test_the_stages_as_spelled_out_here_are_those_that_dvc_sees(finished, monkeypatch):

@@ -29,9 +29,11 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"leanet repro: waits for the one that runs in {Path.cwd()} already", file=sys.stderr)
         fcntl.flock(lock, fcntl.LOCK_EX)
     _drop_cut_off(Path(".dvc/tmp/rwlock"))
-    dvc = subprocess.Popen(
-        ["dvc", "repro"], pass_fds=[lock]
-    )  # which holds the lock to its end, whatever ends this
+    # Its stages call `python`, which is to be this one, whether or not its environment is activated.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    # It holds the lock to its end, whatever ends this.
+    command = [sys.executable, "-m", "dvc", "repro"]
+    dvc = subprocess.Popen(command, pass_fds=[lock], env=os.environ | {"PATH": path})
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches both; what it means, the stage says
     signal.signal(signal.SIGTERM, lambda *_: dvc.terminate())
     status = dvc.wait()

@@ -1,17 +1,42 @@
-"""Making a detector of a cross-validated row: its fold models, and what they say of images they never saw."""
+"""Making a detector: which row, its fold models, and what they say of images that they never saw."""
 
 import numpy as np
 import torch
 
+from leanet.attention import rows as row_names
 from leanet.color.lab import from_bytes
+from leanet.core import paths
+from leanet.core.errors import InputError
 from leanet.core.progress import Progress
 from leanet.detector.calibration import Calibration
 from leanet.detector.detector import BATCH, PARTS, Detector, member_of
 from leanet.detector.drift import STATISTICS, describe
 from leanet.detector.ensemble import Ensemble, Member
+from leanet.detector.settings import Package
+from leanet.evaluation import predictions
+from leanet.evaluation.scores import RowScores, Undefined, score_row
 from leanet.images.imageset import ImageSet
 
 GALLERY = 200  # images of each class to find the nearest among, at most
+
+
+def choose(package: Package, rows: list[str], dataset: str, folds: int) -> tuple[str, int, RowScores]:
+    """The row of the highest F1, its point (0: none) by all folds together, and its figures.
+
+    folds: of the first repeat. What `package` names is taken as it is.
+
+    Raises:
+        InputError: no row has an F1.
+    """
+    candidates = [package.row] if package.row else rows
+    scores = {row: score_row(predictions.read(paths.cv(dataset, row)), folds) for row in candidates}
+    defined = {row: each.f1.mean for row, each in scores.items() if not isinstance(each.f1.mean, Undefined)}
+    if not defined:
+        raise InputError(f"no row of {dataset} has an F1 to choose by; name one as package.row in params.yaml")
+    row = max(defined, key=defined.get)
+    if row_names.parts(row).external is None:
+        return row, 0, scores[row]
+    return row, package.point or scores[row].paper_point, scores[row]
 
 
 def assemble(

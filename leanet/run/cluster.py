@@ -13,8 +13,8 @@ import leanet
 from leanet.core.errors import InputError
 from leanet.core.progress import Progress
 from leanet.core.settings import Device
+from leanet.run.local import perform
 from leanet.run.settings import Execution
-from leanet.run.trainings import perform
 from leanet.training.checkpoint import Checkpoint
 from leanet.training.job import Job, Outcome
 

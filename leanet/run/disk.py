@@ -1,7 +1,7 @@
 """One copy on the disk of what several places hold: results, DVC's cache, kept trainings, MLflow's models.
 
-DVC links its cache and the results (.dvc/config). The weights that are kept, and those that MLflow copied, are the
-same files again.
+DVC links its cache and the results (.dvc/config). Of weights that a result holds, what is kept of trainings and
+what MLflow copied are made other names of the same files.
 """
 
 from pathlib import Path
@@ -10,8 +10,11 @@ from leanet.core import files, paths
 
 
 def share(models: Path | None = None) -> None:
-    """Let kept weights, and models below the folder `models`, share the disk with results that hold the same."""
-    results = sorted(paths.UNET.glob("*/*.safetensors"))
+    """Let kept weights, and models below the folder `models`, share the disk with results that hold the same.
+
+    To be called when DVC is done: it copies each result into its cache, and with that ends any sharing before.
+    """
+    results = [*sorted(paths.UNET.glob("*/*.safetensors")), *sorted(paths.DETECTOR.glob("*.safetensors"))]
     copies = [*paths.DETECTOR.glob("*.safetensors"), *paths.KEPT.glob("*.weights.safetensors")]
     copies += models.rglob("*.safetensors") if models else ()
     for copy in copies:

@@ -113,11 +113,18 @@ def test_where_there_are_no_links_copies_stay(folder, monkeypatch):
 
 
 def test_kept_weights_and_models_are_the_files_of_results(folder):
-    places = [paths.unet("leaf") / "fold0.safetensors", paths.KEPT / "k.weights.safetensors"]
-    places += [paths.DETECTOR / "unet0.safetensors", Path("mlruns/models/m/unet0.safetensors")]
-    for place in places:
-        place.parent.mkdir(parents=True)
-        place.write_text("weights")
+    detector, models = paths.DETECTOR, Path("mlruns/models/m")
+    holding = {
+        "colouriser": [paths.unet("leaf") / "fold0.safetensors", paths.KEPT / "u.weights.safetensors"]
+        + [place / "unet0.safetensors" for place in (detector, models)],
+        "network": [paths.KEPT / "n.weights.safetensors"]
+        + [place / "network0.safetensors" for place in (detector, models)],
+    }
+    for weights, places in holding.items():
+        for place in places:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(weights)
     disk.share(Path("mlruns"))
-    assert places[1].samefile(places[0])
-    assert places[3].samefile(places[0]) or places[3].samefile(places[2])
+    for weights, places in holding.items():
+        assert all(place.samefile(places[0]) for place in places)
+        assert places[0].read_text() == weights

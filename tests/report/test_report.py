@@ -26,7 +26,7 @@ from leanet.report.tables import (
     title,
     verdict,
 )
-from stages.report import drop_leftovers
+from leanet.run import leftovers
 
 
 def results(dataset="potato", named=("resnet18", "resnet18-direct", "lab-histogram", "map-threshold")) -> Results:
@@ -246,7 +246,7 @@ def test_files_beside_the_folders_of_data_sets_are_left_alone(finished, tmp_path
         file.touch()
     for folder in ("data/maps/old", "data/cv/old/cnn", "data/cv/leaf/vgg16", "data/sweep/leaf/cnn-direct"):
         (project.root / folder).mkdir(parents=True)
-    drop_leftovers(["leaf"], ["cnn", "cnn-direct"], ["cnn"])
+    leftovers.drop(["leaf"], ["cnn", "cnn-direct"], ["cnn"])
     assert all(file.exists() for file in kept)
     assert sorted(folder.name for folder in (project.root / "data/cv/leaf").glob("*/")) == [
         "cnn",

@@ -12,6 +12,7 @@ import pytest
 from leanet.core import paths
 from leanet.core.arrays import ArrayFile
 from leanet.core.errors import InputError
+from leanet.core.progress import Progress
 from leanet.run import kept
 from leanet.run.settings import Execution
 from leanet.run.trainings import run
@@ -65,6 +66,19 @@ def test_what_ended_is_never_done_again_and_what_is_new_is(folder, workers, caps
     assert "train@a: 2 of 3 trainings are there from before" in capsys.readouterr().err
     assert sums(run(jobs(3, 2, numbers=(1, 2, 4)), where, device="cpu", address="train@a")) == [21, 14]
     assert len(done()) == 5
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_each_epoch_is_told_as_it_ends_and_counted_once(folder, workers, monkeypatch):
+    """Here jobs tell of one epoch, and take two at most."""
+    told = []
+    step = Progress.step
+    monkeypatch.setattr(
+        Progress, "step", lambda self, n=1, /, **said: (told.append((n, said)), step(self, n, **said))
+    )
+    run(jobs(1, 2, 3), replace(HERE, workers=workers), device="cpu", address="train")
+    assert sorted(said["factor"] for _, said in told if said.get("loss") == "0.50000") == [1, 2, 3]
+    assert sum(n for n, _ in told) == 3 * 2
 
 
 def test_side_by_side_is_in_other_processes(folder):

@@ -1,0 +1,122 @@
+"""Trainings on this machine: one after another in this process, or several side by side."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from functools import partial
+from multiprocessing.connection import wait as wait_for_end
+from multiprocessing.queues import SimpleQueue
+
+import torch
+
+from leanet.core import device as devices
+from leanet.core.errors import InputError
+from leanet.core.progress import Progress
+from leanet.core.settings import Device
+from leanet.run import faults, kept
+from leanet.run.settings import Execution
+from leanet.training.checkpoint import Checkpoint
+from leanet.training.job import Job, Outcome, Place
+
+Ended = Iterator[tuple[str, Outcome]]  # jobs' keys, and what they came to
+
+
+def _nobody(loss: float) -> None:
+    pass
+
+
+def perform(
+    job: Job, device: Device, checkpoint: Checkpoint, on_epoch: Callable[[float], None] = _nobody
+) -> Outcome:
+    """Do a job in this process.
+
+    Raises:
+        InputError: it diverged or ran out of something; the text says which job it was.
+    """
+    try:
+        place = Place(devices.prepare(device), checkpoint, on_epoch)
+        outcome = job.function(job.arrays, place, **job.settings)
+        checkpoint.wait()  # for its last write: nobody else knows of it
+    except InputError as error:
+        raise InputError(f"{job}: {error}") from None
+    except (OSError, MemoryError, RuntimeError) as error:
+        if line := faults.explain(error):
+            raise InputError(f"{job}: {line}") from None
+        raise
+    return outcome if job.keep_weights else replace(outcome, weights={})
+
+
+def here(jobs: dict[str, Job], execution: Execution, device: Device, progress: Progress) -> Ended:
+    """One after another, in this process."""
+    if execution.cpus:
+        torch.set_num_threads(execution.cpus)
+    for key, job in jobs.items():
+        done = progress.done
+        said = partial(_say, progress, job)
+        yield key, perform(job, device, kept.checkpoint(key), said)
+        if rest := job.epochs - (progress.done - done):  # what was there, and what early stopping saved
+            progress.step(rest, **job.name)
+
+
+def _say(progress: Progress, job: Job, loss: float) -> None:
+    progress.step(**job.name, loss=f"{loss:.5f}")
+
+
+def side_by_side(jobs: dict[str, Job], execution: Execution, device: Device, progress: Progress) -> Ended:
+    """Several at a time, each in a process of its own that takes one after another; GPUs are dealt out in turn."""
+    context = multiprocessing.get_context("spawn")  # a fork would inherit a GPU that it cannot use
+    numbers, losses = context.Queue(), context.SimpleQueue()
+    for number in range(execution.workers):
+        numbers.put(number)
+    threads = execution.cpus or max(1, (os.cpu_count() or 1) // execution.workers)
+    prepared = {"initializer": _prepare, "initargs": (numbers, threads, losses)}
+    pool = ProcessPoolExecutor(min(execution.workers, len(jobs)), context, **prepared)
+    epochs = Counter()
+    try:
+        futures = {pool.submit(_train, job, device, key): key for key, job in jobs.items()}
+        waiting = set(futures)
+        while waiting:
+            ended, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+            while not losses.empty():  # all that the ended ones have told is there
+                key, loss = losses.get()
+                epochs[key] += 1
+                _say(progress, jobs[key], loss)
+            for future in ended:
+                key = futures[future]
+                yield key, future.result()
+                if rest := jobs[key].epochs - epochs[key]:  # what was there, and what early stopping saved
+                    progress.step(rest, **jobs[key].name)
+        pool.shutdown()
+    except BrokenProcessPool:
+        raise InputError(
+            "a training's process was killed, most likely since memory ran out: lower execution.workers; "
+            "`dvc repro` goes on from its last epoch"
+        ) from None
+    finally:
+        for process in multiprocessing.active_children():  # interrupted: nobody waits for what is under way
+            process.kill()
+
+
+_losses: SimpleQueue | None = None  # in a worker's process: where its parent hears of each epoch
+
+
+def _prepare(numbers, threads: int, losses: SimpleQueue) -> None:
+    """Make a worker's process ready: its share of the processor, its GPU, and its end with its parent's."""
+    global _losses
+    _losses = losses
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent says what it means
+    torch.set_num_threads(threads)
+    if torch.cuda.is_available():
+        torch.cuda.set_device(numbers.get() % torch.cuda.device_count())
+    parent = multiprocessing.parent_process().sentinel
+    threading.Thread(target=lambda: (wait_for_end([parent]), os._exit(1)), daemon=True).start()
+
+
+def _train(job: Job, device: Device, key: str) -> Outcome:
+    return perform(job, device, kept.checkpoint(key), lambda loss: _losses.put((key, loss)))
