@@ -16,7 +16,7 @@ repro: $(READY) ## set up the environment if need be, then run what is out of da
 test: $(READY) ## set up the environment if need be, then run all tests
 	@LEANET_TEST_PROJECTS=$$(mktemp -d) && export LEANET_TEST_PROJECTS && trap 'rm -rf "$$LEANET_TEST_PROJECTS"' EXIT && \
 	python -m pytest -m "not alone" -n auto --maxprocesses 4 --dist worksteal && \
-	python -m pytest -m alone
+	python -m pytest -m alone -n auto --maxprocesses 2 --dist loadfile
 
 bench: $(READY) ## measure speed and memory beside alternatives, half an hour; figures also in bench.json
 	python -m benchmarks --json bench.json
