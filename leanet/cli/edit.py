@@ -21,6 +21,7 @@ def apply(name: str) -> None:
     Raises:
         InputError: there is no such file, or it gives a value that is not valid; params.yaml stays.
     """
+    load()
     file = FOLDER / f"{name}.yaml"
     if not file.exists():
         there = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))

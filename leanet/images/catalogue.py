@@ -72,9 +72,20 @@ class Entry:
         return {"positives": positives, "negatives": negatives}
 
 
+def descriptions() -> dict[str, Path]:
+    """The files of data/sources that describe data sets, by the sets' names.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    if not paths.SOURCES.is_dir():
+        raise InputError(f"{paths.SOURCES}: not found; run from the project's root")
+    return {file.stem: file for file in sorted(paths.SOURCES.glob("*.yaml"))}
+
+
 def entries() -> dict[str, Entry]:
     """All published sets of data/sources, by name."""
-    trees = {file: parse(file) for file in sorted(paths.SOURCES.glob("*.yaml"))}
+    trees = {file: parse(file) for file in descriptions().values()}
     return {file.stem: read(Entry, tree, file) for file, tree in trees.items() if describes_one(tree)}
 
 

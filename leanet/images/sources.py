@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 import numpy as np
 from PIL import Image
 
-from leanet.core import paths
 from leanet.core.errors import InputError
 from leanet.core.progress import Progress
 from leanet.core.settings import Count, Rule, Seed, parse, read
@@ -43,7 +42,7 @@ def named(name: str) -> Path:
     Raises:
         InputError: there is none.
     """
-    known = {file.stem: file for file in sorted(paths.SOURCES.glob("*.yaml"))}
+    known = catalogue.descriptions()
     if name not in known:
         raise InputError(f"there is no data set {name}{catalogue.near(name, known)}")
     return known[name]

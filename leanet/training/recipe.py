@@ -4,7 +4,8 @@ The paper trains at one learning rate on the images as they are. `fast` lets the
 peak and fall to nothing once over the run (Smith & Topin 2019, "Super-convergence"), shows the classifier
 every image flipped, turned by quarters and brightened at random, its map along with it, lets the rarer class
 count as much as the other, and scores an image by the mean over its eight flips and turns. There the external
-network, trained to tell anomalous maps from normal ones (Eq. 1), has a say too, which the paper leaves unused.
+network's own output counts as well: Eq. 1 trains it to tell anomalous maps from normal ones, and the paper leaves
+it unused.
 What each part brings is in benchmarks/README.md.
 """
 

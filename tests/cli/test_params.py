@@ -116,6 +116,22 @@ def beans(tmp_path):
     return tmp_path / "beans"
 
 
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [
+        ("check", "params.yaml"),
+        ("settings photos", "params.yaml"),
+        ("use potato", "data/sources"),
+        ("datasets", "data/sources"),
+    ],
+)
+def test_outside_of_a_project_one_line_says_so(tmp_path, monkeypatch, command, missing):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["leanet", *command.split()])
+    with pytest.raises(SystemExit, match=f"^leanet: {missing}: not found; run from the project's root$"):
+        cli.main()
+
+
 def test_use_makes_a_folder_the_data_set(own_params, beans):
     before = own_params.read_text()
     settings.use("beans", str(beans), positives=50, negatives=None)
