@@ -68,8 +68,7 @@ def fit_unet(
     def batch_loss(batch: Tensor) -> Tensor:
         rgb = from_bytes(normals[batch])
         shifts = torch.from_numpy(basis.shifts(draws.normal(0, std, (len(batch), 3)))).to(rgb)
-        with torch.autocast(normals.device.type, enabled=False):
-            lab = rgb_to_lab((rgb + shifts[:, :, None, None]).clamp(0, 1))
+        lab = rgb_to_lab((rgb + shifts[:, :, None, None]).clamp(0, 1))
         return F.mse_loss(network(lab[:, :1] / 100), to_unit(lab[:, 1:]))
 
     history = fit(

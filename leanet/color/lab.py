@@ -20,14 +20,21 @@ RGB_TO_XYZ = torch.tensor(
     dtype=torch.float64,
 )
 WHITE = torch.tensor([0.95047, 1.0, 1.08883], dtype=torch.float64)
+TO_RELATIVE_XYZ = (RGB_TO_XYZ / WHITE[:, None]).tolist()  # relative to white
+FROM_RELATIVE_XYZ = (torch.linalg.inv(RGB_TO_XYZ) * WHITE).tolist()
 
 PIECE = 2**17  # pixels: the temporaries of two cores' halves stay near them (benchmarks/README.md)
 TINY = 1e-15  # the least that anything is divided by; its square is still a float32
 
 
-def _mix(matrix: Tensor, colors: Tensor) -> Tensor:
-    """Apply a 3×3 matrix to each colour."""
-    return torch.einsum("ij,...jhw->...ihw", matrix.to(colors), colors)
+def _mix(matrix: list[list[float]], colors: Tensor) -> Tensor:
+    """Apply a 3×3 matrix to each colour.
+
+    By single products: autocast and TF32 would round a matrix product to three digits, and colours with it.
+    """
+    channels = colors.unbind(-3)
+    rows = ([weight * channel for weight, channel in zip(row, channels, strict=True)] for row in matrix)
+    return torch.stack([r + g + b for r, g, b in rows], dim=-3)
 
 
 def from_bytes(images: Tensor) -> Tensor:
@@ -38,7 +45,7 @@ def from_bytes(images: Tensor) -> Tensor:
 def rgb_to_lab(rgb: Tensor) -> Tensor:
     """sRGB in [0, 1] to L*a*b*; both (..., 3, H, W)."""
     linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-    xyz = _mix(RGB_TO_XYZ / WHITE[:, None], linear)  # relative to white
+    xyz = _mix(TO_RELATIVE_XYZ, linear)
     x, y, z = torch.where(xyz > 0.008856, xyz.clamp(min=1e-9) ** (1 / 3), 7.787 * xyz + 16 / 116).unbind(-3)
     return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), dim=-3)
 
@@ -49,7 +56,7 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     y = (lightness + 16) / 116
     f = torch.stack((y + a / 500, y, (y - b / 200).clamp(min=0)), dim=-3)
     xyz = torch.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787)
-    linear = _mix(torch.linalg.inv(RGB_TO_XYZ) * WHITE, xyz)
+    linear = _mix(FROM_RELATIVE_XYZ, xyz)
     rgb = torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=1e-9) ** (1 / 2.4) - 0.055, 12.92 * linear)
     return rgb.clamp(0, 1)
 

@@ -3,7 +3,9 @@ import pytest
 import torch
 from skimage import color as oracle
 
+from leanet.color.anomaly_map import make_maps
 from leanet.color.lab import ciede2000, lab_to_rgb, rgb_to_lab
+from leanet.color.unet import to_unit
 
 # Sharma, Wu & Dalal 2005, Table 1: L a b of two colours, and their difference.
 SHARMA = np.array(
@@ -89,3 +91,34 @@ def test_lab_to_rgb_clips_as_scikit_image_does():
     with pytest.warns(UserWarning, match="negative Z"):
         expected = oracle.lab2rgb(lab)
     np.testing.assert_allclose(as_colors(lab_to_rgb(as_image(lab))), expected, atol=1e-6)
+
+
+class PerfectColouriser(torch.nn.Module):
+    """Gives back the very colours of `image`, uint8 (side, side, 3)."""
+
+    def __init__(self, image: np.ndarray):
+        super().__init__()
+        self.ab = to_unit(torch.from_numpy(oracle.rgb2lab(image)[..., 1:]).float().permute(2, 0, 1))
+
+    def forward(self, lightness: torch.Tensor) -> torch.Tensor:
+        return self.ab.expand(len(lightness), -1, -1, -1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_perfect_colouriser_has_an_empty_map_in_every_precision(dtype):
+    """Only the network computes in bf16: colours and their differences never do."""
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    made = make_maps(PerfectColouriser(image), image[None], device=torch.device("cpu"), dtype=dtype)
+    ((_, maps, recolored),) = made
+    assert maps.max() <= 0.01
+    assert np.array_equal(recolored[0], image)
+
+
+def test_colours_are_the_same_under_autocast():
+    rgb = torch.from_numpy(np.random.default_rng(0).random((3, 32, 32), np.float32))
+    lab = rgb_to_lab(rgb)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(rgb_to_lab(rgb), lab)
+        back, difference = lab_to_rgb(lab), ciede2000(lab, lab + 1)
+    assert torch.equal(back, lab_to_rgb(lab))
+    assert torch.equal(difference, ciede2000(lab, lab + 1))
