@@ -40,7 +40,7 @@ def main(dataset: str, split: Split, sweep: Sweep) -> None:
             trained, test = data.trained(fold), data.tested(fold)
             places.append(localization(maps[test], None if masks is None else masks[test]))
             for share in (1, *sweep.shares):
-                train = trained if share == 1 else thin(trained, data.labels, share, split.seed)
+                train = trained if share == 1 else thin(trained, data.labels, share, seed=split.seed, fold=fold)
                 labels = data.labels[train]
                 histograms = lab_histograms(data.images, lab_ranges(data.images, train))
                 scores = {

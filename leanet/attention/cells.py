@@ -78,7 +78,9 @@ def jobs(
                 "images": data.images,
                 "maps": maps[cell.fold],
                 "labels": data.labels,
-                "train": trained if cell.share == 1 else thin(trained, data.labels, cell.share, seed),
+                "train": trained
+                if cell.share == 1
+                else thin(trained, data.labels, cell.share, seed=seed, fold=cell.fold),
                 "test": data.tested(cell.fold),
                 "shown": shown if shown is not None and cell.fold == 0 else np.array([], int),
             },

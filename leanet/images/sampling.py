@@ -103,10 +103,11 @@ def _spread(brings: np.ndarray, fold_of: np.ndarray, folds: int) -> int:
     return int(np.ptp(has, axis=0).max())
 
 
-def thin(trained: np.ndarray, labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+def thin(trained: np.ndarray, labels: np.ndarray, share: float, *, seed: int, fold: int) -> np.ndarray:
     """Keep `share` of the anomalous images among the indices `trained`, and all normal ones (section 4-4).
 
-    Rounded down as in the paper's implementation; smaller shares are parts of larger ones.
+    Rounded down as in the paper's implementation; smaller shares are parts of larger ones. Each fold draws
+    its own.
 
     Raises:
         InputError: none would be left.
@@ -115,5 +116,5 @@ def thin(trained: np.ndarray, labels: np.ndarray, share: float, seed: int) -> np
     count = int(share * len(positives))
     if count == 0:
         raise InputError(f"sweep.shares: {share} of {len(positives)} training positives leaves none")
-    kept = np.random.default_rng(seed).permutation(positives)[:count]
+    kept = np.random.default_rng([seed, fold]).permutation(positives)[:count]
     return np.sort(np.concatenate([trained[labels[trained] == 0], kept]))

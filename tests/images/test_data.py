@@ -158,14 +158,16 @@ def test_repeats_test_every_image_once_each_in_other_folds(tiny):
 def test_fewer_positives_are_parts_of_more_and_no_normal_goes():
     labels = np.array([1] * 9 + [0] * 20)
     trained = np.arange(2, 29)  # seven positives
-    kept = {share: set(thin(trained, labels, share, seed=3)) for share in (1, 0.75, 0.5, 0.2)}
+    kept = {share: set(thin(trained, labels, share, seed=3, fold=0)) for share in (1, 0.75, 0.5, 0.2)}
     normals = set(range(9, 29))
     assert kept[1] == set(trained)
     assert [len(some - normals) for some in kept.values()] == [7, 5, 3, 1]
     assert all(normals <= some for some in kept.values())
     assert kept[0.2] < kept[0.5] < kept[0.75] < kept[1]
+    others = {frozenset(thin(trained, labels, 0.5, seed=3, fold=fold)) for fold in range(5)}
+    assert len(others) > 1  # a share drops other images in every fold
     with pytest.raises(InputError, match=r"sweep.shares: 0.1 of 7 training positives leaves none"):
-        thin(trained, labels, 0.1, seed=3)
+        thin(trained, labels, 0.1, seed=3, fold=0)
 
 
 def test_masks_are_those_of_the_same_stem(tiny):
