@@ -13,6 +13,7 @@ from leanet.core import files, paths
 from leanet.core.progress import Progress
 from leanet.evaluation.baselines import (
     BASELINES,
+    BORDER_HISTOGRAM,
     LAB_HISTOGRAM,
     MAP_THRESHOLD,
     forest_scores,
@@ -42,11 +43,11 @@ def main(dataset: str, split: Split, sweep: Sweep) -> None:
             for share in (1, *sweep.shares):
                 train = trained if share == 1 else thin(trained, data.labels, share, seed=split.seed, fold=fold)
                 labels = data.labels[train]
-                histograms = lab_histograms(data.images, lab_ranges(data.images, train))
-                scores = {
-                    LAB_HISTOGRAM: forest_scores(histograms[train], labels, histograms[test], split.seed),
-                    MAP_THRESHOLD: threshold_scores(statistics[train], labels, statistics[test]),
-                }
+                scores = {MAP_THRESHOLD: threshold_scores(statistics[train], labels, statistics[test])}
+                for name, border in ((LAB_HISTOGRAM, False), (BORDER_HISTOGRAM, True)):
+                    ranges = lab_ranges(data.images, train, border=border)
+                    histograms = lab_histograms(data.images, ranges, border=border)
+                    scores[name] = forest_scores(histograms[train], labels, histograms[test], split.seed)
                 tested = data.manifest.loc[test, ["path", "label"]]
                 for name, of_images in scores.items():
                     table = tested.assign(fold=fold, point=0, share=share, score=np.round(of_images, 6))

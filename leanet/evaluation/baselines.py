@@ -1,7 +1,9 @@
 """Detectors that cost a second, for every row of networks to be measured against.
 
-`lab-histogram`: how often each colour occurs, and a random forest. `map-threshold`: the anomaly map by itself,
-the unsupervised detector of section 3-1, with a threshold fitted on training images.
+`lab-histogram`: how often each colour occurs, and a random forest. `border-histogram`: the same of the outermost
+pixels alone, where the object is not: what it finds is a shortcut, such as another light.
+`map-threshold`: the anomaly map by itself, the unsupervised detector of section 3-1, with a threshold fitted on
+training images.
 """
 
 import numpy as np
@@ -13,34 +15,48 @@ from leanet.evaluation.scores import best_threshold
 
 # By the names that they go by beside the rows.
 LAB_HISTOGRAM = "lab-histogram"
+BORDER_HISTOGRAM = "border-histogram"
 MAP_THRESHOLD = "map-threshold"
-BASELINES = (LAB_HISTOGRAM, MAP_THRESHOLD)
+BASELINES = (LAB_HISTOGRAM, BORDER_HISTOGRAM, MAP_THRESHOLD)
 
 BINS = (4, 8, 8)  # of L*, a*, b*
 RARE = 1  # percent of pixels beyond each end of the bins' range; they count in the last bin
 SIDE = 64  # of an image's side no more pixels are looked at than this
+BORDER = 1 / 20  # of an image's side: how wide the band of its outermost pixels is
 TREES = 300
 
 
-def lab_ranges(images: ArrayFile | np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """The range of L*, a* and b* (3, 2) in the images `chosen`, but for RARE pixels at each end."""
-    pixels = np.concatenate([_lab_pixels(images[i])[::16] for i in chosen])
+def lab_ranges(images: ArrayFile | np.ndarray, chosen: np.ndarray, *, border: bool = False) -> np.ndarray:
+    """The range of L*, a* and b* (3, 2) in the images `chosen`, but for RARE pixels at each end.
+
+    border: look at the outermost pixels alone.
+    """
+    pixels = np.concatenate([_lab_pixels(images[i], border)[::16] for i in chosen])
     return np.percentile(pixels, [RARE, 100 - RARE], axis=0).T
 
 
-def lab_histograms(images: ArrayFile | np.ndarray, ranges: np.ndarray) -> np.ndarray:
-    """Joint L*a*b* histograms of images, uint8 (N, side, side, 3): the roots of shares, (N, 256) in [0, 1]."""
+def lab_histograms(images: ArrayFile | np.ndarray, ranges: np.ndarray, *, border: bool = False) -> np.ndarray:
+    """Joint L*a*b* histograms of images, uint8 (N, side, side, 3): the roots of shares, (N, 256) in [0, 1].
+
+    border: of the outermost pixels alone.
+    """
     features = []
     for i in range(len(images)):
-        pixels = np.clip(_lab_pixels(images[i]), *ranges.T)
+        pixels = np.clip(_lab_pixels(images[i], border), *ranges.T)
         counts, _ = np.histogramdd(pixels, BINS, ranges)
         features.append(np.sqrt(counts.ravel() / len(pixels)))
     return np.array(features)
 
 
-def _lab_pixels(image: np.ndarray) -> np.ndarray:
+def _lab_pixels(image: np.ndarray, border: bool) -> np.ndarray:
     step = max(1, len(image) // SIDE)
-    return rgb2lab(image[::step, ::step]).reshape(-1, 3)
+    lab = rgb2lab(image[::step, ::step])
+    if not border:
+        return lab.reshape(-1, 3)
+    outermost = np.ones(lab.shape[:2], bool)
+    width = max(1, round(BORDER * len(lab)))
+    outermost[width:-width, width:-width] = False
+    return lab[outermost]
 
 
 def forest_scores(train: np.ndarray, labels: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:

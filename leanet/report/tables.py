@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from leanet.attention import rows
-from leanet.evaluation.baselines import BASELINES, LAB_HISTOGRAM, MAP_THRESHOLD
+from leanet.evaluation.baselines import BASELINES, BORDER_HISTOGRAM, LAB_HISTOGRAM, MAP_THRESHOLD
 from leanet.evaluation.comparison import Comparison
 from leanet.evaluation.scores import Figure, Undefined
 from leanet.report import paper
@@ -24,6 +24,7 @@ NAMES = {
     "mobilenet": " + MobileNet-like CAAN",
     "resnet": " + ResNet-based CAAN",
     LAB_HISTOGRAM: "L*a*b* histogram, random forest",
+    BORDER_HISTOGRAM: "the border alone, L*a*b* histogram",
     MAP_THRESHOLD: "anomaly map alone, threshold",
 }
 NOT_RUN = "not run"
@@ -212,7 +213,7 @@ def sweep_table(results: Results) -> Table:
         {
             "row": title(row),
             "share of positives": float(share),
-            "anomalous among all": proportion(results, share),
+            "anomalous, of the whole set": proportion(results, share),
             "F1": figure,
             "against plain": against(row, plain(row), share),
             "against histogram": against(row, LAB_HISTOGRAM, share),
@@ -230,9 +231,8 @@ def sweep_table(results: Results) -> Table:
 
 
 def proportion(results: Results, share: float) -> float:
-    """Anomalous images to all, with `share` of the anomalous ones kept: the horizontal axis of Fig. 4."""
-    kept = share * results.positives
-    return kept / (kept + results.negatives)
+    """The anomalous images that are kept, of all images before any was dropped: the horizontal axis of Fig. 4."""
+    return share * results.positives / len(results.manifest)
 
 
 def map_table(results: Results) -> Table:
@@ -262,16 +262,32 @@ def _mean(figure: Figure) -> float | str:
 
 
 def remarks(results: Results) -> list[str]:
-    """What the F1 table says in words: how the best row compares with a histogram, and where the map helps."""
+    """What the F1 table says in words: whether the border tells the classes apart, how the best row compares with
+    a histogram, and where the map helps."""
+    shortcut = border_shortcut(results.scores[BORDER_HISTOGRAM].auroc)
     networks = [row for row, s in results.scores.items() if row not in BASELINES and not s.f1.undefined]
     best = max(networks, key=lambda row: results.scores[row].f1.mean, default=None)
     said = [] if best is None else [(best, "the colour histogram", results.against_histogram(best))]
     said += [(row, f"plain {title(plain(row))}", results.against_plain(row)) for row in networks]
     return [
-        f"{title(row)} is {verdict(comparison)} {other}: {comparison}."
-        for row, other, comparison in said
-        if isinstance(comparison, Comparison)
+        *([shortcut] if shortcut else []),
+        *(
+            f"{title(row)} is {verdict(comparison)} {other}: {comparison}."
+            for row, other, comparison in said
+            if isinstance(comparison, Comparison)
+        ),
     ]
+
+
+def border_shortcut(auroc: Figure) -> str | None:
+    """What to say of the border's AUROC; None where its interval holds 0.5, which is chance."""
+    if auroc.undefined or auroc.interval[0] <= 0.5:
+        return None
+    low, high = auroc.interval
+    return (
+        f"The outermost pixels alone tell the classes apart: AUROC {auroc.mean:.2f} [{low:.2f}, {high:.2f}]. "
+        "Chance is 0.5. All that follows may be the camera, not the object."
+    )
 
 
 def verdict(comparison: Comparison) -> str:

@@ -38,6 +38,22 @@ def test_the_range_of_bins_is_that_of_the_chosen_images():
     assert np.allclose(lab_ranges(images, np.arange(4)), expected)
 
 
+def test_the_border_histogram_looks_at_the_outermost_pixels_alone():
+    """A band of a twentieth of the side: what lies within has no say, what lies on it has."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    inside, on_band = image.copy(), image.copy()
+    inside[2:-2, 2:-2] = rng.integers(0, 256, (36, 36, 3))
+    on_band[1, 1:-1] = 255 - on_band[1, 1:-1]
+    images = np.stack([image, inside, on_band])
+    ranges = lab_ranges(images, np.arange(1), border=True)
+    assert np.array_equal(ranges, lab_ranges(images, np.array([1]), border=True))
+    first, same, other = lab_histograms(images, ranges, border=True)
+    assert np.array_equal(first, same)
+    assert not np.array_equal(first, other)
+    assert (first**2).sum() == pytest.approx(1)
+
+
 def test_a_forest_tells_red_from_green():
     rng = np.random.default_rng(0)
     colors = {0: (0, 120, 0), 1: (120, 0, 0)}

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from leanet.attention import rows
+from leanet.evaluation.baselines import BASELINES
 from leanet.evaluation.comparison import Comparison
 from leanet.evaluation.scores import Figure, Undefined, score_row
 from leanet.images import imageset
@@ -17,10 +18,12 @@ from leanet.report.results import Results
 from leanet.report.tables import (
     NOT_RUN,
     Table,
+    border_shortcut,
     f1_table,
     markdown,
     metrics,
     paper_table,
+    proportion,
     remarks,
     tables,
     title,
@@ -29,7 +32,7 @@ from leanet.report.tables import (
 from leanet.run import leftovers
 
 
-def results(dataset="potato", named=("resnet18", "resnet18-direct", "lab-histogram", "map-threshold")) -> Results:
+def results(dataset="potato", named=("resnet18", "resnet18-direct", *BASELINES)) -> Results:
     """Results as if three folds had been run; the better the later the row."""
     rng = np.random.default_rng(0)
     labels = np.tile([0, 0, 1], 8)
@@ -104,10 +107,28 @@ def test_remarks_do_not_sell_chance():
     assert verdict(Comparison(-0.1, -0.2, -0.05, p=0.01)) == "below"
     assert verdict(Comparison(0.1, 0.1, 0.1, p=None)) == "above, by the same in every fold,"
     assert verdict(Comparison(0.0, 0.0, 0.0, p=None)) == "no different from"
-    said = remarks(results())
+    _, *said = remarks(results())  # the first is of the border
     assert [line.split(" is ")[0] for line in said] == ["ResNet18 + Direct Attention"] * 2
     assert "the colour histogram" in said[0]
     assert "plain ResNet18" in said[1]
+
+
+def test_a_border_that_tells_the_classes_apart_is_said_first():
+    ours = results(named=("resnet18", *BASELINES))  # the later the row, the better
+    low, high = ours.scores["border-histogram"].auroc.interval
+    assert low > 0.5
+    auroc = f"AUROC {ours.scores['border-histogram'].auroc.mean:.2f} [{low:.2f}, {high:.2f}]"
+    assert remarks(ours)[0].startswith(f"The outermost pixels alone tell the classes apart: {auroc}.")
+    by_chance = Figure((0.4, 0.55, 0.7), 3)
+    assert border_shortcut(by_chance) is None
+    assert border_shortcut(Figure((0.4, Undefined("no anomalous image"), 0.7), 3)) is None
+
+
+def test_the_axis_of_fewer_positives_is_that_of_the_papers_figure():
+    """Fig. 4: of the original set, whatever was dropped from it."""
+    ours = results()
+    assert proportion(ours, 1) == pytest.approx(8 / 24)
+    assert proportion(ours, 0.25) == pytest.approx(2 / 24)
 
 
 def test_undefined_figures_are_said_everywhere():
@@ -185,7 +206,7 @@ def test_the_page_sorts_and_filters(opened, finished):
     opened.locator(F1).get_by_role("searchbox").fill("direct CNN")
     assert column(opened, 1) == ["basic CNN + Direct Attention"]
     opened.locator(F1).get_by_role("searchbox").fill("")
-    assert len(column(opened, 1)) == 4
+    assert len(column(opened, 1)) == 2 + len(BASELINES)
 
 
 def test_a_row_opens_its_folds_and_images(opened, finished):
@@ -221,7 +242,9 @@ def test_pictures_and_curves_are_on_the_page(opened):
     for i in range(pictures.count()):
         pictures.nth(i).scroll_into_view_if_needed()
         opened.wait_for_function("image => image.naturalWidth > 100", arg=pictures.nth(i).element_handle())
-    assert opened.locator("section svg polyline").count() == 3 + 2  # the sweep's curves; the rows' losses
+    assert (
+        opened.locator("section svg polyline").count() == 1 + len(BASELINES) + 2
+    )  # the sweep's curves; the rows' losses
 
 
 def test_the_page_fits_a_phone_and_the_dark(opened):
@@ -249,6 +272,7 @@ def test_files_beside_the_folders_of_data_sets_are_left_alone(finished, tmp_path
     leftovers.drop(["leaf"], ["cnn", "cnn-direct"], ["cnn"])
     assert all(file.exists() for file in kept)
     assert sorted(folder.name for folder in (project.root / "data/cv/leaf").glob("*/")) == [
+        "border-histogram",
         "cnn",
         "cnn-direct",
         "lab-histogram",
