@@ -13,6 +13,7 @@ from leanet.run import faults
 COMMANDS = {  # by the names of their modules here
     "repro": "dvc repro, after the one that may be running in this folder already",
     "check": "check params.yaml and say the first thing that is wrong with it",
+    "check-images": "say what else than the object tells a folder's classes apart: light, camera, files",
     "settings": "lay a file of settings/ over params.yaml: quick, photos or paper",
     "use": "make a published set, or a folder of your own, the one data set of params.yaml",
     "datasets": "list the published data sets, and what of them is on disk",
@@ -60,7 +61,7 @@ def _parser(called: str | None) -> argparse.ArgumentParser:
     for name, text in COMMANDS.items():
         sub = commands.add_parser(name, help=text, description=text)
         if name == called:
-            module = importlib.import_module(f"leanet.cli.{name}")
+            module = importlib.import_module(f"leanet.cli.{name.replace('-', '_')}")
             module.add_arguments(sub)
             sub.set_defaults(run=module.run)
     return parser

@@ -1,0 +1,80 @@
+"""Every property of pictures by which classes may differ: planted alone, it is found, and no other."""
+
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from leanet import cli
+
+COUNT = 24  # images of each class
+
+
+def plant(root, *, border=0, brightness=0, size=32, suffix="png", day="2020:01:01 10:00:00"):
+    """A set whose anomalous images differ from the normal ones by what the arguments say."""
+    for label, name in enumerate(("Negative", "Positive")):
+        (root / name).mkdir(parents=True)
+        for i in range(COUNT):
+            rng = np.random.default_rng([label, i])
+            side = size if label else 32
+            pixels = rng.integers(60, 160, (side, side, 3)) + rng.integers(-40, 40) + brightness * label
+            pixels[:2, :, 0] += border * label
+            exif = Image.Exif()
+            exif[0x0132] = day if label else "2020:01:01 10:00:00"
+            file = root / name / f"{i}.{suffix if label else 'png'}"
+            Image.fromarray(pixels.astype(np.uint8)).save(file, exif=exif)
+    return root
+
+
+def check(root, monkeypatch, capsys) -> dict[str, tuple[float, bool]]:
+    """What the command prints: the AUROC of each property, and whether it is more than chance."""
+    monkeypatch.setattr(sys, "argv", ["leanet", "check-images", str(root)])
+    cli.main()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    return {line[2:18].strip(): (float(line[18:22]), line.endswith("chance")) for line in lines}
+
+
+@pytest.mark.parametrize(
+    ("planted", "found"),
+    [
+        ({}, set()),
+        ({"border": 50}, {"border colours", "contrast"}),
+        ({"size": 40}, {"width", "height"}),
+        ({"suffix": "tif"}, {"file type"}),
+        ({"day": "2021:05:05 10:00:00"}, {"date taken"}),
+        ({"brightness": 50}, {"brightness", "border colours"}),
+    ],
+)
+def test_what_is_planted_is_found(planted, found, tmp_path, monkeypatch, capsys):
+    said = check(plant(tmp_path / "set", **planted), monkeypatch, capsys)
+    shortcuts = {name for name, (_, more) in said.items() if more}
+    assert found <= shortcuts
+    if not planted or "border" in planted or "day" in planted:
+        assert shortcuts == found
+    assert all(0.5 <= auroc <= 1 for auroc, _ in said.values())
+
+
+def test_brightness_is_ranked_as_scikit_learn_ranks_it(tmp_path, monkeypatch, capsys):
+    root = plant(tmp_path / "set", brightness=1)
+    means, labels = [], []
+    for label, name in enumerate(("Negative", "Positive")):
+        for i in range(COUNT):
+            pixels = np.asarray(Image.open(root / name / f"{i}.png")) / 255
+            means.append((pixels @ [0.2125, 0.7154, 0.0721]).mean())
+            labels.append(label)
+    auroc = roc_auc_score(labels, means)
+    shown, _ = check(root, monkeypatch, capsys)["brightness"]
+    assert shown == pytest.approx(max(auroc, 1 - auroc), abs=0.02)
+
+
+def test_what_cannot_be_read_is_named_and_left_out(tmp_path, monkeypatch, capsys):
+    root = plant(tmp_path / "set")
+    (root / "Negative/0.png").write_bytes(b"no image")
+    monkeypatch.setattr(sys, "argv", ["leanet", "check-images", str(root)])
+    cli.main()
+    said = capsys.readouterr().out
+    assert "left out" in said
+    assert "0.png" in said
+    assert f"{COUNT} anomalous and {COUNT - 1} normal images" in said
