@@ -4,6 +4,7 @@ On the folds, and the shares of training positives, that the rows of networks ar
 """
 
 import json
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,9 +17,7 @@ from leanet.evaluation.baselines import (
     BORDER_HISTOGRAM,
     LAB_HISTOGRAM,
     MAP_THRESHOLD,
-    forest_scores,
-    lab_histograms,
-    lab_ranges,
+    histogram_scores,
     map_statistics,
     threshold_scores,
 )
@@ -38,16 +37,16 @@ def main(dataset: str, split: Split, sweep: Sweep) -> None:
         for fold in data.folds:
             maps = imageset.load_maps(paths.maps(dataset), fold, data)
             statistics = map_statistics(maps)
-            trained, test = data.trained(fold), data.tested(fold)
+            test = data.tested(fold)
             places.append(localization(maps[test], None if masks is None else masks[test]))
             for share in (1, *sweep.shares):
-                train = trained if share == 1 else thin(trained, data.labels, share, seed=split.seed, fold=fold)
-                labels = data.labels[train]
-                scores = {MAP_THRESHOLD: threshold_scores(statistics[train], labels, statistics[test])}
-                for name, border in ((LAB_HISTOGRAM, False), (BORDER_HISTOGRAM, True)):
-                    ranges = lab_ranges(data.images, train, border=border)
-                    histograms = lab_histograms(data.images, ranges, border=border)
-                    scores[name] = forest_scores(histograms[train], labels, histograms[test], split.seed)
+                train = thin(data.trained(fold), data.labels, share, seed=split.seed, fold=fold)
+                forest = partial(histogram_scores, data.images, data.labels, train, test, seed=split.seed)
+                scores = {
+                    LAB_HISTOGRAM: forest(),
+                    BORDER_HISTOGRAM: forest(border=True),
+                    MAP_THRESHOLD: threshold_scores(statistics[train], data.labels[train], statistics[test]),
+                }
                 tested = data.manifest.loc[test, ["path", "label"]]
                 for name, of_images in scores.items():
                     table = tested.assign(fold=fold, point=0, share=share, score=np.round(of_images, 6))

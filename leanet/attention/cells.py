@@ -70,7 +70,7 @@ def jobs(
     rate = settings.learning_rate_of(row)
 
     def job(cell: Cell) -> Job:
-        trained = data.trained(cell.fold)
+        train = thin(data.trained(cell.fold), data.labels, cell.share, seed=seed, fold=cell.fold)
         return Job(
             name=vars(cell),
             function=detect.cell,
@@ -78,9 +78,7 @@ def jobs(
                 "images": data.images,
                 "maps": maps[cell.fold],
                 "labels": data.labels,
-                "train": trained
-                if cell.share == 1
-                else thin(trained, data.labels, cell.share, seed=seed, fold=cell.fold),
+                "train": train,
                 "test": data.tested(cell.fold),
                 "shown": shown if shown is not None and cell.fold == 0 else np.array([], int),
             },

@@ -10,7 +10,7 @@ import sys
 from leanet.core.errors import InputError
 from leanet.run import faults
 
-COMMANDS = {  # by the names of their modules here
+COMMANDS = {  # by the names of their modules here, which have _ for -
     "repro": "dvc repro, after the one that may be running in this folder already",
     "check": "check params.yaml and say the first thing that is wrong with it",
     "check-images": "say what else than the object tells a folder's classes apart: light, camera, files",

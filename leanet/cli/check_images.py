@@ -1,11 +1,10 @@
 """`leanet check-images`: whether a folder's classes differ in more than the object, before anybody trains."""
 
 import argparse
-from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 SIDE = 128  # pixels of an image's side that are looked at
-BATCH = 16  # images that are decoded at once
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,28 +14,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import numpy as np
 
-    from leanet.core.errors import InputError
-    from leanet.core.progress import Progress
+    from leanet.core.arrays import ArrayFile
     from leanet.evaluation import shortcuts
     from leanet.images import duplicates, layout
-    from leanet.images.reading import read
+    from leanet.images.writing import write_images
 
-    items, images = [], []
-    every = layout.read(arguments.folder)
-    with Progress(len(every), f"decode {arguments.folder}") as progress:
-        batches = read((arguments.folder / item.path for item in every), SIDE, BATCH)
-        for item, image in zip(every, chain.from_iterable(batches), strict=True):
-            progress.step()
-            if isinstance(image, InputError):
-                print(f"left out: {image}")
-            else:
-                items.append(item)
-                images.append(image)
-    labels = np.array([item.label for item in items])
-    files = [arguments.folder / item.path for item in items]
-    found = shortcuts.find(files, np.array(images), labels, duplicates.groups(items, []))
+    root = arguments.folder
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "images.npy"
+        items, unread = write_images(root, layout.read(root), SIDE, file)
+        for reason in unread.values():
+            print(f"left out: {reason}")
+        images = ArrayFile(file)
+        pairs = duplicates.find(images)
+        labels = np.array([item.label for item in items])
+        groups = duplicates.groups(items, pairs.exact + pairs.near)
+        found = shortcuts.find([root / item.path for item in items], images, labels, groups)
 
-    print(f"{arguments.folder}: {labels.sum()} anomalous and {(labels == 0).sum()} normal images")
+    print(f"{root}: {labels.sum()} anomalous and {(labels == 0).sum()} normal images")
     print("How well each property alone tells them apart: AUROC, where 0.5 is chance and 1 is always")
     for one in found:
         print(f"  {one.name:16}{one.auroc:.2f}  {'more than chance' if one.is_shortcut else '-'}")

@@ -50,13 +50,30 @@ def lab_histograms(images: ArrayFile | np.ndarray, ranges: np.ndarray, *, border
 
 def _lab_pixels(image: np.ndarray, border: bool) -> np.ndarray:
     step = max(1, len(image) // SIDE)
-    lab = rgb2lab(image[::step, ::step])
+    pixels = image[::step, ::step]
     if not border:
-        return lab.reshape(-1, 3)
-    outermost = np.ones(lab.shape[:2], bool)
-    width = max(1, round(BORDER * len(lab)))
+        return rgb2lab(pixels).reshape(-1, 3)
+    outermost = np.ones(pixels.shape[:2], bool)
+    width = max(1, round(BORDER * len(pixels)))
     outermost[width:-width, width:-width] = False
-    return lab[outermost]
+    return rgb2lab(pixels[outermost])
+
+
+def histogram_scores(
+    images: ArrayFile | np.ndarray,
+    labels: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
+    *,
+    seed: int,
+    border: bool = False,
+) -> np.ndarray:
+    """Scores (M,) in [0, 1] of the images `test` by a forest on the histograms of the images `train`.
+
+    images: uint8 (N, side, side, 3). labels: (N,). train, test: indices. border: of the outermost pixels alone.
+    """
+    histograms = lab_histograms(images, lab_ranges(images, train, border=border), border=border)
+    return forest_scores(histograms[train], labels[train], histograms[test], seed)
 
 
 def forest_scores(train: np.ndarray, labels: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:

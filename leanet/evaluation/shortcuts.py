@@ -5,22 +5,23 @@ arXiv 2206.04374). Each property is asked alone how well it ranks anomalous imag
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
 from scipy.ndimage import laplace
 from scipy.stats import mannwhitneyu
 from skimage.color import rgb2gray
 from sklearn.metrics import roc_auc_score
 
-from leanet.evaluation.baselines import forest_scores, lab_histograms, lab_ranges
+from leanet.core.arrays import ArrayFile
+from leanet.core.errors import InputError
+from leanet.evaluation.baselines import histogram_scores
+from leanet.images.decoding import size, taken
 from leanet.images.sampling import assign_folds
 
-BORDER = "border colours"
-FOLDS = 5
+FOLDS = 5  # at most: few images of a class make fewer
 LEVEL = 0.05  # of a false word about any of the properties
 
 
@@ -41,20 +42,21 @@ class Property:
         return self.p < LEVEL
 
 
-def find(files: list[Path], images: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> list[Property]:
+def find(
+    files: list[Path], images: ArrayFile | np.ndarray, labels: np.ndarray, groups: np.ndarray
+) -> list[Property]:
     """Every property that differs among the images, the strongest first.
 
     files: N of them. images: the same decoded, uint8 (N, side, side, 3). labels: (N,), 1 anomalous. groups: (N,)
     numbers; images of one group are never on both sides of a fold.
 
     Raises:
-        InputError: a class has fewer images or groups than FOLDS.
+        InputError: a class has one image, or one group, alone.
     """
-    values = {BORDER: _border(images, labels, groups)} | _of_pixels(images) | _of_files(files, labels)
+    values = {"border colours": _border(images, labels, groups)} | _of_pixels(images) | _of_files(files, labels)
     values = {name: each for name, each in values.items() if np.ptp(each)}
-    return sorted(
-        (_rank(name, each, labels, len(values)) for name, each in values.items()), key=lambda one: -one.auroc
-    )
+    ranked = [_rank(name, each, labels, len(values)) for name, each in values.items()]
+    return sorted(ranked, key=lambda one: -one.auroc)
 
 
 def _rank(name: str, values: np.ndarray, labels: np.ndarray, tests: int) -> Property:
@@ -63,19 +65,20 @@ def _rank(name: str, values: np.ndarray, labels: np.ndarray, tests: int) -> Prop
     return Property(name, float(max(auroc, 1 - auroc)), float(min(1, tests * p)))
 
 
-def _border(images: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def _border(images: ArrayFile | np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Scores (N,) by the baseline border-histogram; each image by a forest that never saw it."""
-    scores = np.empty(len(labels))
-    folds = assign_folds(labels, groups, FOLDS, seed=0)
-    for fold in range(FOLDS):
-        train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        histograms = lab_histograms(images, lab_ranges(images, train, border=True), border=True)
-        scores[test] = forest_scores(histograms[train], labels[train], histograms[test], seed=0)
+    folds = min(FOLDS, *(len(np.unique(groups[labels == label])) for label in (0, 1)))
+    if folds < 2:
+        raise InputError("a class has one image, or shows one thing alone; expected at least two of each class")
+    scores, fold_of = np.empty(len(labels)), assign_folds(labels, groups, folds, seed=0)
+    for fold in range(folds):
+        train, test = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+        scores[test] = histogram_scores(images, labels, train, test, seed=0, border=True)
     return scores
 
 
-def _of_pixels(images: np.ndarray) -> dict[str, np.ndarray]:
-    grey = [rgb2gray(image) for image in images]
+def _of_pixels(images: ArrayFile | np.ndarray) -> dict[str, np.ndarray]:
+    grey = [rgb2gray(images[i]).astype(np.float32) for i in range(len(images))]
     return {
         "brightness": np.array([image.mean() for image in grey]),
         "contrast": np.array([image.std() for image in grey]),
@@ -85,36 +88,20 @@ def _of_pixels(images: np.ndarray) -> dict[str, np.ndarray]:
 
 def _of_files(files: list[Path], labels: np.ndarray) -> dict[str, np.ndarray]:
     """What names and headers say. Of a kind, a value is whether it is the one that most normal images have."""
-    sizes, days, cameras = [], [], []
-    for file in files:
-        with Image.open(file) as image:
-            exif = image.getexif()
-            sizes.append(image.size)
-        taken = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal) or exif.get(
-            ExifTags.Base.DateTime
-        )
-        days.append(_seconds(taken))
-        cameras.append(exif.get(ExifTags.Base.Model))
-    width, height = np.array(sizes, float).T
-    bytes_ = np.array([file.stat().st_size for file in files])
+    width, height = np.array([size(file) for file in files], float).T
+    dates, cameras = zip(*map(taken, files), strict=True)
     found = {
         "width": width,
         "height": height,
-        "bytes per pixel": bytes_ / (width * height),
+        "bytes per pixel": np.array([file.stat().st_size for file in files]) / (width * height),
         "file type": _most_common([file.suffix.lower() for file in files], labels),
         "camera": _most_common(cameras, labels),
     }
-    return found | ({"date taken": np.array(days)} if None not in days else {})
+    # As metadata write dates, they sort as texts.
+    return found | ({} if None in dates else {"date taken": np.unique(dates, return_inverse=True)[1]})
 
 
-def _most_common(kinds: list, labels: np.ndarray) -> np.ndarray:
+def _most_common(kinds: Sequence[str | None], labels: np.ndarray) -> np.ndarray:
     of_normal = Counter(kind for kind, label in zip(kinds, labels, strict=True) if not label)
     ((most, _),) = of_normal.most_common(1)
     return np.array([float(kind == most) for kind in kinds])
-
-
-def _seconds(taken: object) -> float | None:
-    try:
-        return datetime.strptime(str(taken), "%Y:%m:%d %H:%M:%S").timestamp()
-    except ValueError:
-        return None

@@ -77,6 +77,18 @@ def size(file: Path) -> tuple[int, int]:
         return image.size
 
 
+def taken(file: Path) -> tuple[str | None, str | None]:
+    """When an image that `decode` reads was taken, and by which camera, as its metadata say; None where silent."""
+    with Image.open(file, formats=FORMATS) as image:
+        try:
+            exif = image.getexif()
+            date = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
+            said = (date or exif.get(ExifTags.Base.DateTime), exif.get(ExifTags.Base.Model))
+        except Exception:  # on damaged bytes, as decoders do
+            return None, None
+    return tuple(None if one is None else str(one) for one in said)
+
+
 def _resized(image: Image.Image, side: int, how: Image.Resampling) -> Image.Image:
     return image if image.size == (side, side) else image.resize((side, side), how)
 

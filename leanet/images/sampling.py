@@ -103,15 +103,17 @@ def _spread(brings: np.ndarray, fold_of: np.ndarray, folds: int) -> int:
     return int(np.ptp(has, axis=0).max())
 
 
-def thin(trained: np.ndarray, labels: np.ndarray, share: float, *, seed: int, fold: int) -> np.ndarray:
+def thin(trained: np.ndarray, labels: np.ndarray, share: float, *, seed: int | None, fold: int) -> np.ndarray:
     """Keep `share` of the anomalous images among the indices `trained`, and all normal ones (section 4-4).
 
     Rounded down as in the paper's implementation; smaller shares are parts of larger ones. Each fold draws
-    its own.
+    its own. seed: not needed where all are kept.
 
     Raises:
         InputError: none would be left.
     """
+    if share == 1:
+        return trained
     positives = trained[labels[trained] == 1]
     count = int(share * len(positives))
     if count == 0:

@@ -8,15 +8,16 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from leanet import cli
+from leanet.images.decoding import taken
 
 COUNT = 24  # images of each class
 
 
-def plant(root, *, border=0, brightness=0, size=32, suffix="png", day="2020:01:01 10:00:00"):
+def plant(root, *, positives=COUNT, border=0, brightness=0, size=32, suffix="png", day="2020:01:01 10:00:00"):
     """A set whose anomalous images differ from the normal ones by what the arguments say."""
     for label, name in enumerate(("Negative", "Positive")):
         (root / name).mkdir(parents=True)
-        for i in range(COUNT):
+        for i in range(positives if label else COUNT):
             rng = np.random.default_rng([label, i])
             side = size if label else 32
             pixels = rng.integers(60, 160, (side, side, 3)) + rng.integers(-40, 40) + brightness * label
@@ -78,3 +79,22 @@ def test_what_cannot_be_read_is_named_and_left_out(tmp_path, monkeypatch, capsys
     assert "left out" in said
     assert "0.png" in said
     assert f"{COUNT} anomalous and {COUNT - 1} normal images" in said
+
+
+def test_few_images_make_fewer_folds_and_one_is_too_few(tmp_path, monkeypatch, capsys):
+    assert "border colours" in check(plant(tmp_path / "three", positives=3), monkeypatch, capsys)
+    monkeypatch.setattr(sys, "argv", ["leanet", "check-images", str(plant(tmp_path / "one", positives=1))])
+    with pytest.raises(SystemExit, match=r"leanet: a class has one image"):
+        cli.main()
+
+
+def test_damaged_metadata_say_nothing(tmp_path):
+    file = tmp_path / "x.jpg"
+    exif = Image.Exif()
+    exif[0x0132], exif[0x0110] = "2020:01:01 10:00:00", "A camera"
+    Image.new("RGB", (8, 8)).save(file, exif=exif)
+    assert taken(file) == ("2020:01:01 10:00:00", "A camera")
+    raw = file.read_bytes()
+    at = raw.index(b"Exif") + 6
+    file.write_bytes(raw[:at] + b"\xff" * 8 + raw[at + 8 :])
+    assert taken(file) == (None, None)
