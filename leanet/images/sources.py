@@ -29,6 +29,7 @@ class Drawing:
     negatives: Count
     side: Annotated[int, Rule("a whole number of at least 16", lambda n: n >= 16)]  # pixels
     seed: Seed
+    difficulty: leaf.Difficulty = "easy"
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -132,7 +133,7 @@ def _draw(drawing: Drawing, to: Path) -> None:
         for label, count in enumerate(drawing.counts):
             for i in range(count):
                 rng = np.random.default_rng([drawing.seed, label, i])
-                drawn = leaf.draw(rng, drawing.side, anomalous=bool(label))
+                drawn = leaf.draw(rng, drawing.side, anomalous=bool(label), difficulty=drawing.difficulty)
                 Image.fromarray(drawn.image).save(to / CLASSES[label] / f"{i:05d}.png")
                 if label:
                     Image.fromarray(drawn.lesions).save(to / MASKS / f"{i:05d}.png")

@@ -20,15 +20,19 @@ from leanet.images.sources import fetch
 from stages import split
 
 
-def test_only_chroma_tells_leaves_apart():
+@pytest.mark.parametrize(("difficulty", "least"), [("easy", 10), ("medium", 4), ("hard", 3)])
+def test_only_chroma_tells_leaves_apart(difficulty, least):
     for seed in range(6):
-        normal, anomalous = (leaf.draw(np.random.default_rng(seed), 64, anomalous=kind) for kind in (False, True))
+        normal, anomalous = (
+            leaf.draw(np.random.default_rng(seed), 64, anomalous=kind, difficulty=difficulty)
+            for kind in (False, True)
+        )
         difference = np.abs(rgb2lab(normal.image) - rgb2lab(anomalous.image))
         lightness, chroma = difference[..., 0], difference[..., 1:].max(axis=-1)
         assert lightness.max() < 1.5  # rounding to 8 bits
         assert anomalous.lesions.any()
         assert not normal.lesions.any()
-        assert chroma[anomalous.lesions].min() > 10
+        assert chroma[anomalous.lesions].min() > least
         assert chroma[~anomalous.lesions].mean() < 1
 
 
