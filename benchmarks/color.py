@@ -72,9 +72,9 @@ def their_fancy_pca():
 def map_stage():
     """Maps of images, from bytes to bytes."""
     device, dtype = machine()
-    network = UNet(side=SIDE, dropout=0).to(device, memory_format=torch.channels_last)
+    network = UNet(side=SIDE, width=64, dropout=0).to(device, memory_format=torch.channels_last)
     batch = images(COUNT)
-    return lambda: list(make_maps(network, batch, device=device, dtype=dtype))
+    return lambda: list(make_maps(network, batch, np.arange(len(batch)), device=device, dtype=dtype))
 
 
 def lines() -> list[Line]:

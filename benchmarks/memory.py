@@ -39,7 +39,9 @@ def make_project(root: Path, count: int) -> None:
     (root / "data/unet/noise").mkdir(parents=True)
     torch.manual_seed(0)
     for fold in range(2):
-        save_file(UNet(side=SIDE, dropout=0).state_dict(), root / f"data/unet/noise/fold{fold}.safetensors")
+        save_file(
+            UNet(side=SIDE, width=64, dropout=0).state_dict(), root / f"data/unet/noise/fold{fold}.safetensors"
+        )
 
 
 # Asked of the process itself, at its end: what its parent knows of it counts the parent's own memory.

@@ -64,7 +64,7 @@ def train_leanet(root: Path, side: int):
 def train_unet(root: Path, side: int):
     """One epoch of the U-Net, a call."""
     loader = DataLoader(GreyAndColor(root, side), batch_size=16, shuffle=True)
-    network = UNet(side=side, dropout=0.5)
+    network = UNet(side=side, width=64, dropout=0.5)
     optimizer, criterion = torch.optim.Adam(network.parameters(), lr=1e-3), nn.MSELoss()
 
     def epoch():
@@ -81,7 +81,7 @@ def train_unet(root: Path, side: int):
 
 def unet_forward(side: int):
     """Colour for 32 grey images, a call."""
-    network = UNet(side=side, dropout=0.5).eval()
+    network = UNet(side=side, width=64, dropout=0.5).eval()
     lightness = torch.rand(32, 1, side, side)
 
     def forward():

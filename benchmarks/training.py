@@ -47,22 +47,32 @@ def our_train_leanet():
     data = Samples.on(device, images(COUNT), maps, np.arange(COUNT) % 2, 30, np.arange(COUNT))
     settings = TrainLEANet([4], 1, BATCH, 1e-3, 1e-3, pretrained=False, map_scale=30, seed=0)
     place = Place(device, checkpoint=None, on_epoch=lambda loss: None)
-    return lambda: train_cell("resnet18-resnet", 4, data, settings, place, recipe="fast", fold=0, dtype=dtype)
+    return lambda: train_cell("resnet18-resnet", 4, data, settings, place, recipe="fast", number=0, dtype=dtype)
 
 
 def our_train_unet():
     """One epoch of the U-Net, a call, as stage train_unet does it."""
     device, dtype = machine()
     normals, basis = OnDevice(images(COUNT), np.arange(COUNT), device), fancy_pca.fit(images(8))
-    settings = TrainUNet(1, 1, batch_size=BATCH, learning_rate=1e-3, betas=[0.9, 0.999], dropout=0.5, seed=0)
+    settings = TrainUNet(
+        1,
+        1,
+        batch_size=BATCH,
+        learning_rate=1e-3,
+        betas=[0.9, 0.999],
+        dropout=0.5,
+        width=64,
+        out_of_sample=False,
+        seed=0,
+    )
     place = Place(device, checkpoint=None, on_epoch=lambda loss: None)
-    return lambda: fit_unet(normals, basis, 0.1, settings, place, recipe="fast", fold=0, dtype=dtype)
+    return lambda: fit_unet(normals, basis, 0.1, settings, place, recipe="fast", number=0, dtype=dtype)
 
 
 def our_unet_forward():
     """Colour for FORWARD grey images, a call."""
     device, dtype = machine()
-    network = UNet(side=SIDE, dropout=0).to(device, memory_format=torch.channels_last).eval()
+    network = UNet(side=SIDE, width=64, dropout=0).to(device, memory_format=torch.channels_last).eval()
     lightness = torch.rand(FORWARD, 1, SIDE, SIDE, device=device)
 
     def forward():

@@ -56,15 +56,17 @@ def epoch(network: str, *off: str) -> Callable[[], object]:
     def run() -> None:
         with without(*off) as (device, dtype):
             place = Place(device, checkpoint=None, on_epoch=lambda loss: None)
-            how = {"recipe": "fast", "fold": 0, "dtype": dtype}
+            how = {"recipe": "fast", "dtype": dtype}
             if network == "U-Net":
-                settings = TrainUNet(1, 1, BATCH, learning_rate=1e-3, betas=[0.9, 0.999], dropout=0.5, seed=0)
+                settings = TrainUNet(
+                    1, 1, BATCH, 1e-3, [0.9, 0.999], dropout=0.5, width=64, out_of_sample=False, seed=0
+                )
                 normals, basis = OnDevice(images, chosen, device), fancy_pca.fit(images[:8])
-                fit_unet(normals, basis, 0.1, settings, place, **how)
+                fit_unet(normals, basis, 0.1, settings, place, number=0, **how)
             else:
                 settings = TrainLEANet([3], 1, BATCH, 1e-3, 1e-3, pretrained=False, map_scale=30, seed=0)
                 data = Samples.on(device, images, maps, chosen % 2, 30, chosen)
-                train_cell("resnet18-resnet", 3, data, settings, place, **how)
+                train_cell("resnet18-resnet", 3, data, settings, place, fold=0, **how)
 
     return run
 

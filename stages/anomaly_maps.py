@@ -1,9 +1,11 @@
-"""Stage anomaly_maps: CIEDE2000 maps of every image by each fold's colouriser (section 3-1)."""
+"""Stage anomaly_maps: for each fold, a CIEDE2000 map of every image by one of its colourisers (section 3-1)."""
 
 import numpy as np
 from safetensors.torch import load_file
 
 from leanet.color.anomaly_map import make_maps
+from leanet.color.left_out import colourisers, makers, name
+from leanet.color.settings import TrainUNet
 from leanet.color.unet import UNet
 from leanet.core import device as devices
 from leanet.core import files, paths
@@ -14,28 +16,33 @@ from leanet.images import imageset
 from leanet.run import stage
 
 
-def main(dataset: str, precision: Precision, device: Device) -> dict:
+def main(dataset: str, train_unet: TrainUNet, precision: Precision, device: Device) -> dict:
     place = devices.prepare(device)
     dtype = devices.number_format(precision, place)
     data = imageset.load(paths.split(dataset))
-    count = len(data.images)
+    made_by = makers(data, train_unet.out_of_sample)
+    every = colourisers(data, train_unet.out_of_sample)
+    needed = [np.flatnonzero((made_by == number).any(axis=0)) for number in range(len(every))]
     with (
         files.whole(paths.maps(dataset)) as folder,
-        Progress(len(data.folds) * count, f"anomaly maps {dataset}") as progress,
+        Progress(sum(map(len, needed)), f"anomaly maps {dataset}") as progress,
     ):
         # Shown recoloured is each image by the (first) fold that it is tested in.
         recolored = ArrayFile.create(folder / "recolored.npy", np.uint8, data.images.shape)
-        for fold in data.folds:
-            network = UNet(side=data.side, dropout=0)
-            network.load_state_dict(load_file(paths.unet(dataset) / f"fold{fold}.safetensors"))
+        maps = [
+            ArrayFile.create(folder / f"fold{fold}.npy", np.float16, data.images.shape[:3]) for fold in data.folds
+        ]
+        for number, (left_out, chosen) in enumerate(zip(every, needed, strict=True)):
+            network = UNet(side=data.side, width=train_unet.width, dropout=0)
+            network.load_state_dict(load_file(paths.unet(dataset) / f"{name(left_out)}.safetensors"))
             network.to(place)
-            maps = ArrayFile.create(folder / f"fold{fold}.npy", np.float16, data.images.shape[:3])
-            for batch, batch_maps, batch_colors in make_maps(network, data.images, device=place, dtype=dtype):
-                maps[batch] = batch_maps
-                tested = data.first_tested_in[batch] == fold
-                if tested.any():
-                    recolored[np.arange(count)[batch][tested]] = batch_colors[tested]
-                progress.step(len(batch_maps), fold=fold)
+            for batch, found, colors in make_maps(network, data.images, chosen, device=place, dtype=dtype):
+                for fold in data.folds:
+                    own = made_by[fold, batch] == number
+                    maps[fold][batch[own]] = found[own]
+                shown = made_by[data.first_tested_in[batch], batch] == number
+                recolored[batch[shown]] = colors[shown]
+                progress.step(len(batch), colouriser=name(left_out))
         imageset.seal(folder)
     return {"device": str(place), "precision": str(dtype)}
 

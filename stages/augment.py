@@ -1,4 +1,4 @@
-"""Stage augment: the Fancy-PCA basis of each fold's training normals (section 3-1).
+"""Stage augment: a Fancy-PCA basis for each colouriser, of its training normals (section 3-1).
 
 Training draws afresh from the basis at every step; nothing augmented is stored.
 """
@@ -6,14 +6,17 @@ Training draws afresh from the basis at every step; nothing augmented is stored.
 import json
 
 from leanet.color import fancy_pca
+from leanet.color.left_out import colourisers
+from leanet.color.settings import TrainUNet
 from leanet.core import files, paths
 from leanet.images import imageset
 from leanet.run import stage
 
 
-def main(dataset: str) -> None:
+def main(dataset: str, train_unet: TrainUNet) -> None:
     data = imageset.load(paths.split(dataset))
-    bases = [fancy_pca.fit(data.images[i] for i in data.normals(fold)) for fold in data.folds]
+    every = colourisers(data, train_unet.out_of_sample)
+    bases = [fancy_pca.fit(data.images[i] for i in data.normals(*left_out)) for left_out in every]
     files.write(paths.basis(dataset), json.dumps([basis.as_lists() for basis in bases], indent=1) + "\n")
 
 

@@ -4,6 +4,8 @@ from safetensors.numpy import load_file
 
 from leanet.attention.cells import Cell, jobs
 from leanet.attention.settings import TrainLEANet
+from leanet.color.left_out import name, of_tested
+from leanet.color.settings import TrainUNet
 from leanet.core import device as devices
 from leanet.core import files, paths
 from leanet.core.settings import Device, Precision
@@ -23,6 +25,7 @@ def main(
     datasets: dict[str, Dataset],
     rows: list[str],
     package: Package,
+    train_unet: TrainUNet,
     train_leanet: TrainLEANet,
     recipe: Recipe,
     precision: Precision,
@@ -40,7 +43,8 @@ def main(
     numbers = {"recipe": recipe, "precision": precision}
     trainings = jobs(row, cells, data, maps, train_leanet, **numbers, detector_folds=folds)
     outcomes = run(trainings, execution, device=device, address="package", weights=True)
-    colourisers = [paths.unet(dataset) / f"fold{fold}.safetensors" for fold in folds]
+    testers = [name(of_tested(data, fold, train_unet.out_of_sample)) for fold in folds]
+    colourisers = [paths.unet(dataset) / f"{each}.safetensors" for each in testers]
     networks = [kept.weights_file(key) for key in outcomes.keys]
     weights = [(load_file(unet), load_file(network)) for unet, network in zip(colourisers, networks, strict=True)]
     facts = {
@@ -48,6 +52,7 @@ def main(
         "row": row,
         "point": point,
         "recipe": recipe,
+        "unet_width": train_unet.width,
         "map_scale": train_leanet.map_scale,
         "pretrained": train_leanet.pretrained,
         "criterion": package.criterion,

@@ -1,10 +1,11 @@
-"""Stage train_unet: one colouriser a fold, trained on that fold's training normals alone (section 3-1)."""
+"""Stage train_unet: the colourisers, each trained on normal images alone and without its folds (section 3-1)."""
 
 import json
 
 import numpy as np
 
 from leanet.color.colorize import colouriser
+from leanet.color.left_out import colourisers, name
 from leanet.color.settings import Augment, TrainUNet
 from leanet.core import files, paths
 from leanet.core.settings import Device, Precision
@@ -26,19 +27,20 @@ def main(
     execution: Execution,
 ) -> dict:
     data = imageset.load(paths.split(dataset))
+    every = colourisers(data, train_unet.out_of_sample)
     bases = json.loads(paths.basis(dataset).read_text())
     jobs = [
         Job(
-            name={"fold": fold},
+            name={"colouriser": name(left_out)},
             function=colouriser,
             arrays={
                 "images": data.images,
-                "normals": data.normals(fold),
-                "eigenvalues": np.array(bases[fold]["eigenvalues"]),
-                "eigenvectors": np.array(bases[fold]["eigenvectors"]),
+                "normals": data.normals(*left_out),
+                "eigenvalues": np.array(basis["eigenvalues"]),
+                "eigenvectors": np.array(basis["eigenvectors"]),
             },
             settings={
-                "fold": fold,
+                "number": number,
                 "std": augment.std,
                 "recipe": recipe,
                 "precision": precision,
@@ -47,13 +49,13 @@ def main(
             epochs=train_unet.epochs,
             keep_weights=True,
         )
-        for fold in data.folds
+        for number, (left_out, basis) in enumerate(zip(every, bases, strict=True))
     ]
     address = stage.address("train_unet", [dataset])
     outcomes = run(jobs, execution, device=device, address=address, weights=True)
     with files.whole(paths.unet(dataset)) as folder:
-        for fold in data.folds:
-            outcomes.save_weights(fold, folder / f"fold{fold}.safetensors")
+        for place, left_out in enumerate(every):
+            outcomes.save_weights(place, folder / f"{name(left_out)}.safetensors")
         history(jobs, outcomes).to_csv(folder / "history.csv", index=False, float_format="%.6g")
     return figures(outcomes)
 

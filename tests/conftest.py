@@ -38,6 +38,8 @@ TINY = {
         "learning_rate": 0.001,
         "betas": [0.9, 0.999],
         "dropout": 0.5,
+        "width": 8,
+        "out_of_sample": False,
         "seed": 1,
     },
     "train_leanet": {

@@ -33,21 +33,22 @@ def anomaly_map(unet: UNet, rgb: Tensor) -> tuple[Tensor, Tensor]:
 def make_maps(
     network: UNet,
     images: ArrayFile | np.ndarray,
+    chosen: np.ndarray,
     *,
     device: torch.device,
     dtype: torch.dtype,
     batch_size: int = 32,
-) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """Anomaly maps of `images`, uint8 (N, side, side, 3), a batch at a time.
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Anomaly maps of the images `chosen` among `images`, uint8 (N, side, side, 3), a batch at a time.
 
-    Yields the batch's place among the images, its maps, float32 (B, side, side) in ΔE₀₀, and its
+    Yields the batch's indices among all images, its maps, float32 (B, side, side) in ΔE₀₀, and its
     recoloured images, uint8 (B, side, side, 3).
     """
     network.eval()
-    for start in range(0, len(images), batch_size):
-        place = slice(start, min(start + batch_size, len(images)))
-        rgb = from_bytes(torch.from_numpy(images[place]).to(device))
+    for start in range(0, len(chosen), batch_size):
+        batch = chosen[start : start + batch_size]
+        rgb = from_bytes(torch.from_numpy(images[batch]).to(device))
         with autocast(device, dtype):
             maps, recolored = anomaly_map(network, rgb)
         colors = (recolored.permute(0, 2, 3, 1) * 255).round().to(torch.uint8)
-        yield place, maps.cpu().numpy(), colors.cpu().numpy()
+        yield batch, maps.cpu().numpy(), colors.cpu().numpy()

@@ -22,22 +22,23 @@ def colouriser(
     arrays: dict,
     place: Place,
     *,
-    fold: int,
+    number: int,
     std: float,
     recipe: Recipe,
     precision: Precision,
     train_unet: TrainUNet,
 ) -> Outcome:
-    """A job: the colouriser of one fold.
+    """A job: a colouriser.
 
     arrays: images uint8 (N, side, side, 3); normals (n,), which of them to train on; eigenvalues (3,) and
-        eigenvectors (3, 3) of their Fancy-PCA basis. std: of Fancy PCA's draws.
+        eigenvectors (3, 3) of their Fancy-PCA basis. number: of the colouriser, which has
+        random draws of its own. std: of Fancy PCA's draws.
     Outcome: losses (epochs,), and the weights.
     """
     dtype = devices.number_format(precision, place.device)
     normals = OnDevice(arrays["images"], arrays["normals"], place.device)
     basis = Basis(arrays["eigenvalues"], arrays["eigenvectors"])
-    network, losses = fit_unet(normals, basis, std, train_unet, place, recipe=recipe, fold=fold, dtype=dtype)
+    network, losses = fit_unet(normals, basis, std, train_unet, place, recipe=recipe, number=number, dtype=dtype)
     facts = {"device": str(place.device), "precision": str(dtype), "images_trained": len(normals) * len(losses)}
     return Outcome({"losses": np.array(losses)}, facts, weights(network))
 
@@ -50,20 +51,20 @@ def fit_unet(
     place: Place,
     *,
     recipe: Recipe,
-    fold: int,
+    number: int,
     dtype: torch.dtype,
 ) -> tuple[UNet, list[float]]:
-    """Train a colouriser on one fold's training normals.
+    """Train a colouriser on normal images.
 
     normals: uint8 (N, side, side, 3), on the device to train on.
-    basis, std: Fancy PCA, drawn afresh for each image and epoch.
+    basis, std: Fancy PCA, drawn afresh for each image and epoch. number: as in `colouriser`.
 
     Returns the network and its loss by epoch: mean squared error of a*b* scaled to [0, 1].
     """
-    devices.seed(settings.seed, fold)
-    network = UNet(side=normals.side, dropout=settings.dropout)
+    devices.seed(settings.seed, number)
+    network = UNet(side=normals.side, width=settings.width, dropout=settings.dropout)
     network = network.to(normals.device, memory_format=torch.channels_last)
-    draws = np.random.default_rng([settings.seed, fold])
+    draws = np.random.default_rng([settings.seed, number])
 
     def batch_loss(batch: Tensor) -> Tensor:
         rgb = from_bytes(normals[batch])
@@ -81,7 +82,7 @@ def fit_unet(
         learning_rate=settings.learning_rate,
         betas=tuple(settings.betas),
         dtype=dtype,
-        order_seed=settings.seed + fold,
+        order_seed=settings.seed + number,
         place=place,
         # A learning rate that still has to fall is no reason to give up.
         patience=settings.patience if recipe == "paper" else None,

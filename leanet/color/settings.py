@@ -27,4 +27,10 @@ class TrainUNet:
     learning_rate: Rate
     betas: Annotated[list[Below1], Rule("two numbers, Adam's beta 1 and beta 2", lambda betas: len(betas) == 2)]
     dropout: Below1
+    width: Annotated[
+        int, Rule("a whole number from 4 to 256", lambda n: 4 <= n <= 256)
+    ]  # filters at the outermost
+    out_of_sample: (
+        bool  # whether training images get maps of a colouriser that has not seen them, as test images do
+    )
     seed: Seed

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-WIDTH, WIDEST = 64, 512  # filters of the outermost level; doubled at each halving up to the widest
+WIDEST = 8  # times the filters of the outermost level; they double at each halving up to that
 DROPPED_LEVELS = 3  # dropout in the deepest decoder blocks, as in the published implementation
 
 
@@ -20,11 +20,13 @@ class UNet(nn.Module):
     skip connections by concatenation, a sigmoid at the end.
     """
 
-    def __init__(self, *, side: int, dropout: float):
-        """side: pixels, a power of two of at least 4. dropout: share dropped in the deepest decoders."""
+    def __init__(self, *, side: int, width: int, dropout: float):
+        """side: pixels, a power of two of at least 4. width: filters of the outermost level, 64 in Table 9.
+        dropout: share dropped in the deepest decoders.
+        """
         super().__init__()
         depth = int(math.log2(side))
-        widths = [min(WIDTH * 2**level, WIDEST) for level in range(depth)]
+        widths = [width * min(2**level, WIDEST) for level in range(depth)]
         self.down = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(previous, width, kernel_size=4, stride=2, padding=1),

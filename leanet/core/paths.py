@@ -40,12 +40,12 @@ def basis(dataset: str) -> Path:
 
 
 def unet(dataset: str) -> Path:
-    """`fold<k>.safetensors`, one colouriser a fold, and their history."""
+    """`fold<k>.safetensors` or `folds<j>-<k>.safetensors`, colourisers by what they leave out; their history."""
     return UNET / dataset
 
 
 def maps(dataset: str) -> Path:
-    """`fold<k>.npy`, the anomaly maps of all images by the colouriser of fold k, and `recolored.npy`."""
+    """`fold<k>.npy`, the anomaly maps of all images for the networks of fold k, and `recolored.npy`."""
     return MAPS / dataset
 
 

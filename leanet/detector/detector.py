@@ -212,7 +212,7 @@ class Detector:
 
 def member_of(facts: dict) -> Member:
     """A member of the detector that `facts` describe, without weights."""
-    settings = {name: facts[name] for name in ("side", "point", "recipe", "map_scale", "pretrained")}
+    settings = {name: facts[name] for name in ("side", "unet_width", "point", "recipe", "map_scale", "pretrained")}
     return Member(facts["row"], **settings | {"point": facts["point"] or None})
 
 

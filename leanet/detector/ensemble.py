@@ -21,13 +21,14 @@ class Member(nn.Module):
         row: str,
         *,
         side: int,
+        unet_width: int,
         point: int | None,
         recipe: Recipe,
         map_scale: float | str,
         pretrained: bool = False,
     ):
         super().__init__()
-        self.unet = UNet(side=side, dropout=0)
+        self.unet = UNet(side=side, width=unet_width, dropout=0)
         self.network = build(row, side=side, point=point, pretrained=pretrained)
         self.recipe, self.map_scale = recipe, map_scale
 

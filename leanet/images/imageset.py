@@ -55,10 +55,14 @@ class ImageSet:
         """How many folds make one cross-validation."""
         return int(self._fold_of[0].max()) + 1
 
+    def tested_in(self, repeat: int) -> np.ndarray:
+        """(N,): the fold of the repeat, counted from 0, that each image is tested in."""
+        return self._fold_of[repeat]
+
     @property
     def first_tested_in(self) -> np.ndarray:
         """(N,): the fold of the first repeat that each image is tested in."""
-        return self._fold_of[0]
+        return self.tested_in(0)
 
     def tested(self, fold: int) -> np.ndarray:
         """Indices of the images that fold `fold` is scored on; nothing is ever fitted to them there."""
@@ -68,10 +72,9 @@ class ImageSet:
         """Indices of the images that fold `fold` may be fitted to."""
         return np.flatnonzero((self._fold_of != fold).all(axis=0))
 
-    def normals(self, fold: int) -> np.ndarray:
-        """Indices of the normal images among `trained(fold)`."""
-        trained = self.trained(fold)
-        return trained[self.labels[trained] == 0]
+    def normals(self, *left_out: int) -> np.ndarray:
+        """Indices of the normal images that are tested in none of the folds `left_out`."""
+        return np.flatnonzero((~np.isin(self._fold_of, left_out)).all(axis=0) & (self.labels == 0))
 
     def examples(self, fold: int, positives: int, negatives: int) -> np.ndarray:
         """Indices of the first few images tested in `fold`, anomalous ones first, for pictures."""
@@ -95,7 +98,7 @@ def read_manifest(folder: Path) -> pd.DataFrame:
 
 
 def load_maps(folder: Path, fold: int, images: ImageSet) -> ArrayFile:
-    """The anomaly maps of all `images` by the colouriser of `fold`: float16 (N, side, side), ΔE₀₀.
+    """The anomaly maps of all `images` for the networks of `fold`: float16 (N, side, side), ΔE₀₀.
 
     Raises:
         InputError: the stage has not run, or ran on other images; the array is damaged.

@@ -163,7 +163,7 @@ def _figures(stage: Stage) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class _Cell:
-    """One training within a stage: a fold, and an attention point where there is one."""
+    """One training within a stage: a colouriser, or a fold and an attention point where there is one."""
 
     params: dict[str, str]
     losses: pd.Series
@@ -179,14 +179,18 @@ def _cells(stage: Stage) -> Iterator[_Cell]:
     if folder is None:
         return
     history = predictions.read_history(folder)
-    names = ("fold", "point", "share") if stage.name == "sweep" else ("fold", "point")
+    names = ("colouriser", "fold", "point", *(["share"] if stage.name == "sweep" else []))
     axes = [name for name in names if name in history]
     scored = (folder / predictions.PREDICTIONS).exists()
     tested = predictions.read(folder).groupby(axes) if scored else None
     for place, epochs in history.groupby(axes):
         scores = {} if tested is None else score_images(tested.get_group(place))
         defined = {name: score for name, score in scores.items() if not isinstance(score, Undefined)}
-        yield _Cell({axis: f"{value:g}" for axis, value in zip(axes, place, strict=True)}, epochs["loss"], defined)
+        named = {
+            axis: value if isinstance(value, str) else f"{value:g}"
+            for axis, value in zip(axes, place, strict=True)
+        }
+        yield _Cell(named, epochs["loss"], defined)
 
 
 def _log_batch(

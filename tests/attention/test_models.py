@@ -36,7 +36,7 @@ def test_parameters_are_those_of_the_paper(row):
 
 def test_parameters_of_the_parts():
     """Table 9 and the published implementation; Table 1, though no total agrees with its 4.491M."""
-    unet = UNet(side=256, dropout=0.5)
+    unet = UNet(side=256, width=64, dropout=0.5)
     statistics = sum(b.numel() for name, b in unet.named_buffers() if "running" in name)
     assert trainable(unet) + statistics == 28_275_330
     assert trainable(build_external("resnet", side=256, point=1)) == pytest.approx(4.9e6, rel=0.01)
@@ -47,7 +47,7 @@ def test_parameters_of_the_parts():
 @pytest.mark.parametrize("side", [32, 64, 256])
 def test_unet_halves_the_image_down_to_one_pixel(side):
     """Table 9: 4×4 convolutions of stride 2 down, 2×2 transposed ones up, a*b* in [0, 1]."""
-    unet = UNet(side=side, dropout=0.5).eval()
+    unet = UNet(side=side, width=64, dropout=0.5).eval()
     assert len(unet.down) == np.log2(side)
     assert [block[0].out_channels for block in unet.down][:4] == [64, 128, 256, 512]
     sides = []

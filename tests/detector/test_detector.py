@@ -44,14 +44,27 @@ def data(finished) -> imageset.ImageSet:
     return imageset.load(finished.root / paths.split("leaf"))
 
 
+def test_its_maps_are_those_that_networks_are_trained_on_where_these_are_made_in_bf16(detector, packaged, data):
+    judged = detector.predict(data.images[:])
+    of_members = []
+    for of_unet, _ in detector.facts["members"]:
+        unet = UNet(side=32, width=detector.facts["unet_width"], dropout=0)
+        unet.load_state_dict(load_file(packaged / of_unet))
+        made = make_maps(unet, data.images, np.arange(len(data.images)), device=CPU, dtype=torch.bfloat16)
+        of_members.append(np.concatenate([maps for _, maps, _ in made]))
+    assert np.abs(np.mean(of_members, axis=0) - judged.maps).mean() < 0.1
+
+
 def slow_members(detector: Detector, folder: Path, images: np.ndarray):
     """What each member says of `images`, by the code of the pipeline's stages: scores, maps, attention."""
     for of_unet, of_network in detector.facts["members"]:
-        unet = UNet(side=32, dropout=0)
+        unet = UNet(side=32, width=detector.facts["unet_width"], dropout=0)
         unet.load_state_dict(load_file(folder / of_unet))
         network = build(detector.facts["row"], side=32, point=detector.facts["point"])
         network.load_state_dict(load_file(folder / of_network))
-        maps = np.concatenate([maps for _, maps, _ in make_maps(unet, images, device=CPU, dtype=FLOAT)])
+        maps = np.concatenate(
+            [maps for _, maps, _ in make_maps(unet, images, np.arange(len(images)), device=CPU, dtype=FLOAT)]
+        )
         labels, everyone = np.zeros(len(images), int), np.arange(len(images))
         samples = Samples.on(CPU, images, maps, labels, detector.facts["map_scale"], everyone)
         scores = predict(network, samples, recipe=detector.facts["recipe"], dtype=FLOAT)

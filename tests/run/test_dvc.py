@@ -67,7 +67,7 @@ def test_what_is_added_is_all_that_is_trained(finished, tmp_path):
     project.edit("sweep.shares", [0.7, 0.5])
     project.repro("sweep@leaf-cnn", *ROWS, PYTHONPATH=str(project.root), EPOCHS=str(project.root / "epochs.log"))
     added = {
-        "train_unet@leaf": ["fold 2", "fold 3"],
+        "train_unet@leaf": ["colouriser fold2", "colouriser fold3"],
         "train_leanet@leaf-cnn": [f"fold {fold} point 0 share 1" for fold in (2, 3)],
         "train_leanet@leaf-cnn-direct": [f"fold {fold} point 3 share 1" for fold in (0, 1)]
         + [f"fold {fold} point {point} share 1" for fold in (2, 3) for point in (1, 3, 5)],

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.alone
 LOOK = f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={store.EXPERIMENT}"
 WRITE = "/api/2.0/mlflow/runs/log-batch"
 UNET = ["train_unet", "leaf"]
-UNET_RUNS = {"train_unet@leaf", "train_unet@leaf fold 0", "train_unet@leaf fold 1"}
+UNET_RUNS = {"train_unet@leaf", "train_unet@leaf colouriser fold0", "train_unet@leaf colouriser fold1"}
 LATER = "; `leanet track` brings them in later\n"
 
 
