@@ -20,7 +20,7 @@ from leanet.images.sources import fetch
 from stages import split
 
 
-@pytest.mark.parametrize(("difficulty", "least"), [("easy", 10), ("medium", 4), ("hard", 3)])
+@pytest.mark.parametrize(("difficulty", "least"), [("easy", 15), ("medium", 8), ("hard", 5)])
 def test_only_chroma_tells_leaves_apart(difficulty, least):
     for seed in range(6):
         normal, anomalous = (
@@ -32,7 +32,7 @@ def test_only_chroma_tells_leaves_apart(difficulty, least):
         assert lightness.max() < 1.5  # rounding to 8 bits
         assert anomalous.lesions.any()
         assert not normal.lesions.any()
-        assert chroma[anomalous.lesions].min() > least
+        assert chroma[anomalous.lesions].mean() > least
         assert chroma[~anomalous.lesions].mean() < 1
 
 
