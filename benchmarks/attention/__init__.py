@@ -1,0 +1,1 @@
+"""When does attention pay? Rows, controls and ideas on the same images, many times, with paired differences."""
