@@ -74,7 +74,7 @@ def map_stage():
     device, dtype = machine()
     network = UNet(side=SIDE, width=64, dropout=0).to(device, memory_format=torch.channels_last)
     batch = images(COUNT)
-    return lambda: list(make_maps(network, batch, np.arange(len(batch)), device=device, dtype=dtype))
+    return lambda: list(make_maps(network, batch, np.arange(len(batch)), filled=False, device=device, dtype=dtype))
 
 
 def lines() -> list[Line]:

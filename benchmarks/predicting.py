@@ -31,7 +31,10 @@ FACTS = {
 def make_detector() -> Detector:
     """One of untrained networks."""
     torch.manual_seed(0)
-    members = [Member(ROW, side=SIDE, unet_width=32, point=4, recipe="fast", map_scale=30) for _ in range(MEMBERS)]
+    members = [
+        Member(ROW, side=SIDE, unet_width=32, filled=False, point=4, recipe="fast", map_scale=30)
+        for _ in range(MEMBERS)
+    ]
     known = {
         "margins": np.array([-1.0, -1, 1, 1]),
         "labels": np.array([0, 0, 1, 1]),

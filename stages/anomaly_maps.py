@@ -1,4 +1,7 @@
-"""Stage anomaly_maps: for each fold, a CIEDE2000 map of every image by one of its colourisers (section 3-1)."""
+"""Stage anomaly_maps: for each fold, a CIEDE2000 map of every image by one of its colourisers (section 3-1).
+
+Also of images that ask where a network looks (leanet.images.counterfactuals), by the fold that they are tested in.
+"""
 
 import numpy as np
 from safetensors.torch import load_file
@@ -12,37 +15,51 @@ from leanet.core import files, paths
 from leanet.core.arrays import ArrayFile
 from leanet.core.progress import Progress
 from leanet.core.settings import Device, Precision
-from leanet.images import imageset
+from leanet.images import counterfactuals, imageset
+from leanet.images.settings import Split
 from leanet.run import stage
 
 
-def main(dataset: str, train_unet: TrainUNet, precision: Precision, device: Device) -> dict:
+def main(dataset: str, split: Split, train_unet: TrainUNet, precision: Precision, device: Device) -> dict:
     place = devices.prepare(device)
     dtype = devices.number_format(precision, place)
-    data = imageset.load(paths.split(dataset))
+    data, altered = imageset.load(paths.split(dataset)), counterfactuals.load(paths.split(dataset))
     made_by = makers(data, train_unet.out_of_sample)
+    tested_by = made_by[data.first_tested_in, np.arange(len(data.labels))]
     every = colourisers(data, train_unet.out_of_sample)
     needed = [np.flatnonzero((made_by == number).any(axis=0)) for number in range(len(every))]
+    how = {"filled": split.background == "fill", "device": place, "dtype": dtype}
     with (
         files.whole(paths.maps(dataset)) as folder,
         Progress(sum(map(len, needed)), f"anomaly maps {dataset}") as progress,
     ):
         # Shown recoloured is each image by the (first) fold that it is tested in.
         recolored = ArrayFile.create(folder / "recolored.npy", np.uint8, data.images.shape)
-        maps = [
-            ArrayFile.create(folder / f"fold{fold}.npy", np.float16, data.images.shape[:3]) for fold in data.folds
-        ]
+        maps, of_altered = (
+            {
+                name: ArrayFile.create(folder / f"{name}.npy", np.float16, (n, data.side, data.side))
+                for name in names
+            }
+            for n, names in (
+                (len(data.labels), [f"fold{fold}" for fold in data.folds]),
+                (len(altered.asked), altered.images),
+            )
+        )
         for number, (left_out, chosen) in enumerate(zip(every, needed, strict=True)):
             network = UNet(side=data.side, width=train_unet.width, dropout=0)
             network.load_state_dict(load_file(paths.unet(dataset) / f"{name(left_out)}.safetensors"))
             network.to(place)
-            for batch, found, colors in make_maps(network, data.images, chosen, device=place, dtype=dtype):
-                for fold in data.folds:
+            for batch, found, colors in make_maps(network, data.images, chosen, **how):
+                for fold, of_fold in enumerate(maps.values()):
                     own = made_by[fold, batch] == number
-                    maps[fold][batch[own]] = found[own]
-                shown = made_by[data.first_tested_in[batch], batch] == number
+                    of_fold[batch[own]] = found[own]
+                shown = tested_by[batch] == number
                 recolored[batch[shown]] = colors[shown]
                 progress.step(len(batch), colouriser=name(left_out))
+            chosen = np.flatnonzero(tested_by[altered.asked] == number)
+            for kind, images in altered.images.items():
+                for batch, found, _ in make_maps(network, images, chosen, **how):
+                    of_altered[kind][batch] = found
         imageset.seal(folder)
     return {"device": str(place), "precision": str(dtype)}
 

@@ -31,6 +31,7 @@ from leanet.run import stage
 def main(dataset: str, split: Split, sweep: Sweep) -> None:
     data = imageset.load(paths.split(dataset))
     masks = imageset.load_masks(paths.split(dataset))
+    around = partial(data.around, border=split.border)
     predictions = {name: [] for name in BASELINES}
     places = []
     with Progress(len(data.folds), f"baselines {dataset}") as progress:
@@ -44,7 +45,7 @@ def main(dataset: str, split: Split, sweep: Sweep) -> None:
                 forest = partial(histogram_scores, data.images, data.labels, train, test, seed=split.seed)
                 scores = {
                     LAB_HISTOGRAM: forest(),
-                    BORDER_HISTOGRAM: forest(border=True),
+                    BORDER_HISTOGRAM: forest(looked=around),
                     MAP_THRESHOLD: threshold_scores(statistics[train], data.labels[train], statistics[test]),
                 }
                 tested = data.manifest.loc[test, ["path", "label"]]

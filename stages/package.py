@@ -12,8 +12,8 @@ from leanet.core.settings import Device, Precision
 from leanet.detector.card import card
 from leanet.detector.package import assemble, choose
 from leanet.detector.settings import Package
-from leanet.images import imageset
-from leanet.images.settings import Dataset
+from leanet.images import counterfactuals, imageset
+from leanet.images.settings import Dataset, Split
 from leanet.run import kept, stage
 from leanet.run.provenance import provenance
 from leanet.run.settings import Execution
@@ -24,6 +24,7 @@ from leanet.training.settings import Recipe
 def main(
     datasets: dict[str, Dataset],
     rows: list[str],
+    split: Split,
     package: Package,
     train_unet: TrainUNet,
     train_leanet: TrainLEANet,
@@ -41,7 +42,8 @@ def main(
     maps = {fold: imageset.load_maps(paths.maps(dataset), fold, data) for fold in folds}
     cells = [Cell(fold, point) for fold in folds]
     numbers = {"recipe": recipe, "precision": precision}
-    trainings = jobs(row, cells, data, maps, train_leanet, **numbers, detector_folds=folds)
+    altered = counterfactuals.load(paths.split(dataset), paths.maps(dataset))
+    trainings = jobs(row, cells, data, maps, train_leanet, **numbers, altered=altered, detector_folds=folds)
     outcomes = run(trainings, execution, device=device, address="package", weights=True)
     testers = [name(of_tested(data, fold, train_unet.out_of_sample)) for fold in folds]
     colourisers = [paths.unet(dataset) / f"{each}.safetensors" for each in testers]
@@ -52,6 +54,7 @@ def main(
         "row": row,
         "point": point,
         "recipe": recipe,
+        "preparation": vars(split.preparation),
         "unet_width": train_unet.width,
         "map_scale": train_leanet.map_scale,
         "pretrained": train_leanet.pretrained,

@@ -15,13 +15,13 @@ from leanet.core import files, paths
 from leanet.core.arrays import ArrayFile
 from leanet.core.errors import InputError
 from leanet.core.files import sha256
-from leanet.images import duplicates, imageset, layout
+from leanet.images import counterfactuals, duplicates, imageset, layout
 from leanet.images.decoding import size
 from leanet.images.findings import describe
 from leanet.images.layout import Item, first_few
 from leanet.images.sampling import assign_folds, sample
 from leanet.images.settings import Dataset, Split
-from leanet.images.writing import write_images, write_masks
+from leanet.images.writing import prepare_images, write_images, write_masks
 from leanet.run import stage
 
 
@@ -35,17 +35,20 @@ def main(dataset: str, datasets: dict[str, Dataset], split: Split) -> None:
     with files.whole(paths.split(dataset)) as folder:
         items, unread = write_images(raw, sampled, split.image_size, folder / "images.npy")
         unread |= write_masks(raw, items, split.image_size, folder / "masks.npy")
+        images = ArrayFile(folder / "images.npy", "r+b")
+        found = duplicates.find(images)
+        duplicates.refuse_both_classes(items, found.exact)
+        groups = duplicates.groups(items, found.exact + found.near)
+        without, unusable = prepare_images(raw, items, images, split.preparation, folder / "objects.npy")
+        unread |= unusable
         if unread and split.undecodable == "stop":
             raise InputError(
                 f"{len(unread)} files cannot be used: {first_few(list(unread.values()))}; mend or remove them in "
                 f"{asked.source}, or set split.undecodable: leave-out in params.yaml"
             )
-        images = ArrayFile(folder / "images.npy")
-        found = duplicates.find(images)
-        duplicates.refuse_both_classes(items, found.exact)
-        groups = duplicates.groups(items, found.exact + found.near)
         write_manifest(raw, items, groups, split, folder)
-        findings = describe(items, found, groups, unread, split.groups)
+        counterfactuals.write(imageset.read(folder), split.border, split.seed, folder)
+        findings = describe(items, found, groups, unread, without, split)
         files.write(folder / "findings.json", json.dumps(findings, indent=1) + "\n")
         imageset.seal(folder)
     for line in findings["remarks"]:

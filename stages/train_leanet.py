@@ -5,15 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from leanet.attention import rows
-from leanet.attention.cells import Cell, jobs, points_of, predictions
+from leanet.attention.cells import Cell, altered_predictions, examples, jobs, points_of, predictions
 from leanet.attention.settings import TrainLEANet
 from leanet.core import files, paths
 from leanet.core.arrays import ArrayFile
 from leanet.core.settings import Device, Precision
 from leanet.evaluation import scores
-from leanet.evaluation.predictions import write
-from leanet.images import imageset
+from leanet.evaluation.predictions import ALTERED, write
+from leanet.images import counterfactuals, imageset
 from leanet.images.imageset import ImageSet
 from leanet.run import kept, stage
 from leanet.run.settings import Execution
@@ -34,17 +33,18 @@ def main(
     data = imageset.load(paths.split(dataset))
     maps = {fold: imageset.load_maps(paths.maps(dataset), fold, data) for fold in data.folds}
     cells = [Cell(fold, point) for fold in data.folds for point in points_of(row, train_leanet.points)]
-    shown = data.examples(fold=0, positives=4, negatives=4) if rows.parts(row).external else None
+    altered = counterfactuals.load(paths.split(dataset), paths.maps(dataset))
     numbers = {"recipe": recipe, "precision": precision}
-    trainings = jobs(
-        row, cells, data, maps, train_leanet, **numbers, shown=shown, detector_folds=range(data.folds_per_repeat)
-    )
+    of_detector = range(data.folds_per_repeat)
+    trainings = jobs(row, cells, data, maps, train_leanet, **numbers, altered=altered, detector_folds=of_detector)
     address = stage.address("train_leanet", [dataset, row])
     outcomes = run(trainings, execution, device=device, address=address)
     table = predictions(trainings, outcomes, data)
     with files.whole(paths.cv(dataset, row)) as folder:
         write(table, history(trainings, outcomes), folder)
-        if shown is not None:
+        asked = altered_predictions(trainings, outcomes, data, altered)
+        asked.to_csv(folder / ALTERED, index=False, float_format="%.6f")
+        if len(shown := examples(row, data)):
             save_examples(trainings, outcomes, shown, data, maps[0], paths.maps(dataset), folder)
     # The detector takes the best point alone.
     best = scores.best_point(scores.score_cells(table)["f1"])

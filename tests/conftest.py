@@ -29,7 +29,17 @@ TINY = {
     "device": "cpu",
     "precision": "float32",
     "recipe": "fast",
-    "split": {"image_size": 32, "folds": 2, "repeats": 1, "groups": "together", "undecodable": "stop", "seed": 1},
+    "split": {
+        "image_size": 32,
+        "folds": 2,
+        "repeats": 1,
+        "groups": "together",
+        "undecodable": "stop",
+        "border": 0.05,
+        "white_balance": False,
+        "background": "keep",
+        "seed": 1,
+    },
     "augment": {"std": 0.1},
     "train_unet": {
         "epochs": 2,

@@ -12,6 +12,7 @@ from leanet.attention.leanet import build
 from leanet.attention.settings import TrainLEANet
 from leanet.core.arrays import ArrayFile
 from leanet.core.settings import Precision
+from leanet.images.counterfactuals import Counterfactuals
 from leanet.images.imageset import ImageSet
 from leanet.images.sampling import thin
 from leanet.training.job import Job, Outcome
@@ -46,15 +47,14 @@ def jobs(
     recipe: Recipe,
     precision: Precision,
     seed: int | None = None,
-    shown: np.ndarray | None = None,
+    altered: Counterfactuals | None = None,
     detector_folds: Iterable[int] = (),
 ) -> list[Job]:
     """The trainings of `row` for `cells`.
 
     maps: by fold, the anomaly maps of all images by the fold's colouriser, float16 (N, side, side). seed: of which
-    positives a share keeps; not needed where all are. shown: test images of the first fold to keep for pictures
-    what its networks see in them (Fig. 5). detector_folds: those whose networks may become a detector, and keep
-    their weights.
+    positives a share keeps; not needed where all are. altered: images that ask where a network looks, to be
+    scored as well. detector_folds: those whose networks may become a detector, and keep their weights.
 
     Raises:
         InputError: the row's network has no such attention point at this size, or a share leaves no positive.
@@ -80,7 +80,8 @@ def jobs(
                 "labels": data.labels,
                 "train": train,
                 "test": data.tested(cell.fold),
-                "shown": shown if shown is not None and cell.fold == 0 else np.array([], int),
+                "shown": examples(row, data) if cell.fold == 0 and cell.share == 1 else np.array([], int),
+                **_altered(altered, data, cell.fold),
             },
             settings={
                 "row": row,
@@ -96,6 +97,36 @@ def jobs(
         )
 
     return [job(cell) for cell in cells]
+
+
+def examples(row: str, data: ImageSet) -> np.ndarray:
+    """Test images of the first fold: what a row that attends sees in them is kept for pictures (Fig. 5)."""
+    return data.examples(0, positives=4, negatives=4) if rows.parts(row).external else np.array([], int)
+
+
+def _altered(altered: Counterfactuals | None, data: ImageSet, fold: int) -> dict[str, ArrayFile | np.ndarray]:
+    """The arrays of altered images that a job scores."""
+    if altered is None or fold >= data.folds_per_repeat:
+        return {}
+    arrays = {"altered": altered.of_fold(data, fold)}
+    for kind, images in altered.images.items():
+        arrays |= {f"{kind}_images": images, f"{kind}_maps": altered.maps[kind]}
+    return arrays
+
+
+def altered_predictions(
+    jobs: list[Job], outcomes: Iterable[Outcome], data: ImageSet, altered: Counterfactuals
+) -> pd.DataFrame:
+    """The scores of altered images: path, label, kind, fold, point, share, score."""
+    parts = []
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        if "altered" not in job.arrays:
+            continue
+        chosen = altered.asked[altered.of_fold(data, job.name["fold"])]
+        images = data.manifest.loc[chosen, ["path", "label"]]
+        for kind in altered.images:
+            parts.append(images.assign(kind=kind, **job.name, score=outcome.arrays[f"scores_{kind}"]))
+    return pd.concat(parts)
 
 
 def predictions(jobs: list[Job], outcomes: Iterable[Outcome], data: ImageSet) -> pd.DataFrame:

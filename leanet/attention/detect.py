@@ -14,6 +14,7 @@ from leanet.color.lab import from_bytes
 from leanet.core import device as devices
 from leanet.core.arrays import ArrayFile
 from leanet.core.settings import Precision
+from leanet.images.counterfactuals import KINDS
 from leanet.training import recipe as recipes
 from leanet.training import state
 from leanet.training.job import Outcome, Place
@@ -80,19 +81,26 @@ def cell(
     """A job: train a row on one fold at one attention point, and score the fold's test images.
 
     arrays: images, maps and labels of the whole set, as in Samples; train, test and shown, which of them to
-        train on, to score and to look at.
-    Outcome: losses (epochs,), scores (test images,), of a row that attends what it sees in the shown images, and
-    the weights.
+        train on, to score and to look at. If altered is there, places among the images <kind>_images and maps
+        <kind>_maps, by leanet.images.counterfactuals.KINDS.
+    Outcome: losses (epochs,), scores (test images,), scores_<kind> of altered images, of a row that attends what
+    it sees in the shown images, and the weights.
     """
     dtype = devices.number_format(precision, place.device)
     every = arrays["images"], arrays["maps"], arrays["labels"], train_leanet.map_scale
     train, test, shown = (Samples.on(place.device, *every, arrays[part]) for part in ("train", "test", "shown"))
     network, losses = train_cell(row, point, train, train_leanet, place, recipe=recipe, fold=fold, dtype=dtype)
-    scores = predict(network, test, recipe=recipe, dtype=dtype)
+    scores_of = {"scores": predict(network, test, recipe=recipe, dtype=dtype)}
+    if "altered" in arrays:
+        for kind in KINDS:
+            nothing = np.zeros(len(arrays[f"{kind}_images"]), int)  # of labels
+            asked = arrays[f"{kind}_images"], arrays[f"{kind}_maps"], nothing, train_leanet.map_scale
+            samples = Samples.on(place.device, *asked, arrays["altered"])
+            scores_of[f"scores_{kind}"] = predict(network, samples, recipe=recipe, dtype=dtype)
     seen = look(network, shown, dtype=dtype) if len(shown.labels) else {}
     trained = len(train.labels) * len(losses)
     facts = {"device": str(place.device), "precision": str(dtype), "images_trained": trained}
-    return Outcome({"losses": np.array(losses), "scores": scores, **seen}, facts, state.weights(network))
+    return Outcome({"losses": np.array(losses), **scores_of, **seen}, facts, state.weights(network))
 
 
 def train_cell(

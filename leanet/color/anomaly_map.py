@@ -10,6 +10,7 @@ from leanet.color.lab import ciede2000, from_bytes, lab_to_rgb, rgb_to_lab
 from leanet.color.unet import UNet, from_unit
 from leanet.core.arrays import ArrayFile
 from leanet.core.device import autocast
+from leanet.images.preparation import FILL
 
 
 def recolor(unet: UNet, lab: Tensor) -> Tensor:
@@ -18,15 +19,20 @@ def recolor(unet: UNet, lab: Tensor) -> Tensor:
     return torch.cat((lightness, from_unit(unet(lightness / 100))), dim=1)
 
 
-def anomaly_map(unet: UNet, rgb: Tensor) -> tuple[Tensor, Tensor]:
+def anomaly_map(unet: UNet, rgb: Tensor, *, filled: bool) -> tuple[Tensor, Tensor]:
     """The map of `rgb` (N, 3, side, side) in [0, 1], and the recoloured image it comes from.
 
+    filled: whether backgrounds are filled (leanet.images.preparation); the map is then 0 there.
+
     Returns ΔE₀₀ at every pixel, (N, side, side), ≥ 0, mostly below 50, and the recoloured image in
-    sRGB, (N, 3, side, side) in [0, 1]. The two are compared in L*a*b*, before any clipping to sRGB.
+    L*a*b*, (N, 3, side, side). The two are compared in L*a*b*, before any clipping to sRGB.
     """
     lab = rgb_to_lab(rgb)
     recolored = recolor(unet, lab)
-    return ciede2000(recolored, lab), lab_to_rgb(recolored)
+    difference = ciede2000(recolored, lab)
+    if filled:
+        difference = difference * (255 * rgb - FILL).abs().amax(dim=1).ge(0.5)
+    return difference, recolored
 
 
 @torch.inference_mode()
@@ -35,6 +41,7 @@ def make_maps(
     images: ArrayFile | np.ndarray,
     chosen: np.ndarray,
     *,
+    filled: bool,
     device: torch.device,
     dtype: torch.dtype,
     batch_size: int = 32,
@@ -42,13 +49,13 @@ def make_maps(
     """Anomaly maps of the images `chosen` among `images`, uint8 (N, side, side, 3), a batch at a time.
 
     Yields the batch's indices among all images, its maps, float32 (B, side, side) in ΔE₀₀, and its
-    recoloured images, uint8 (B, side, side, 3).
+    recoloured images, uint8 (B, side, side, 3). filled: as in `anomaly_map`.
     """
     network.eval()
     for start in range(0, len(chosen), batch_size):
         batch = chosen[start : start + batch_size]
         rgb = from_bytes(torch.from_numpy(images[batch]).to(device))
         with autocast(device, dtype):
-            maps, recolored = anomaly_map(network, rgb)
-        colors = (recolored.permute(0, 2, 3, 1) * 255).round().to(torch.uint8)
+            maps, recolored = anomaly_map(network, rgb, filled=filled)
+        colors = (lab_to_rgb(recolored).permute(0, 2, 3, 1) * 255).round().to(torch.uint8)
         yield batch, maps.cpu().numpy(), colors.cpu().numpy()

@@ -53,7 +53,8 @@ class ArrayFile:
 
     def __setitem__(self, index: int | slice | np.ndarray, values: np.ndarray) -> None:
         rows = np.arange(len(self))[index]
-        values = np.ascontiguousarray(values, self.dtype).reshape(rows.size, *self.shape[1:])
+        values = np.broadcast_to(np.asarray(values, self.dtype), (*rows.shape, *self.shape[1:]))
+        values = np.ascontiguousarray(values).reshape(rows.size, *self.shape[1:])
         for row, value in zip(rows.flat, values, strict=True):
             self._seek(row)
             self._file.write(value)

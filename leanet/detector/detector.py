@@ -22,12 +22,18 @@ from leanet.detector.calibration import Calibration, at_prevalence
 from leanet.detector.criterion import Criterion
 from leanet.detector.ensemble import Ensemble, Member
 from leanet.detector.threshold import Threshold
+from leanet.images.preparation import prepare
 from leanet.images.reading import Source, read
+from leanet.images.settings import Preparation
 from leanet.training.state import weights
 
 KNOWN = "known.safetensors"
 PARTS = ("unet", "network")  # of a member: each has a file
 BATCH = 16  # images
+UNSAID = {  # by detectors that were made before these were settings
+    "unet_width": 64,
+    "preparation": vars(Preparation(border=0.05, white_balance=False, background="keep")),
+}
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ class Detector:
         self.calibration = Calibration(**facts["calibration"])
         ensemble = Ensemble(members, self.calibration).eval().requires_grad_(False)
         self.ensemble = ensemble.to(memory_format=torch.channels_last)  # as images come: a fifth faster
+        self.preparation = Preparation(**facts["preparation"])
         self.device = torch.device("cpu")
         self.threshold = self.threshold_for(Criterion.parse(facts["criterion"]))
 
@@ -82,6 +89,7 @@ class Detector:
             raise InputError(
                 f"{folder / paths.FACTS} is damaged; `dvc checkout` or `dvc repro package` mends it"
             ) from None
+        facts |= {name: value for name, value in UNSAID.items() if name not in facts}
         for name, digest in facts["files"].items():
             if not (folder / name).exists() or sha256(folder / name) != digest:
                 raise InputError(
@@ -169,6 +177,7 @@ class Detector:
         """
         for batch in read(images, self.side, BATCH):
             good = [image for image in batch if not isinstance(image, InputError)]
+            good = [prepare(image, self.preparation)[0] for image in good]
             pixels = np.stack(good) if good else np.empty((0, self.side, self.side, 3), np.uint8)
             yield (
                 self._judge(pixels, prevalence),
@@ -212,8 +221,9 @@ class Detector:
 
 def member_of(facts: dict) -> Member:
     """A member of the detector that `facts` describe, without weights."""
-    settings = {name: facts[name] for name in ("side", "unet_width", "point", "recipe", "map_scale", "pretrained")}
-    return Member(facts["row"], **settings | {"point": facts["point"] or None})
+    settings = {name: facts[name] for name in ("side", "unet_width", "recipe", "map_scale", "pretrained")}
+    filled = facts["preparation"]["background"] == "fill"
+    return Member(facts["row"], point=facts["point"] or None, filled=filled, **settings)
 
 
 def _fetched(address: str) -> Path:

@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 from leanet.attention.detect import judge, scale
 from leanet.attention.leanet import build
-from leanet.color.anomaly_map import recolor
-from leanet.color.lab import ciede2000, from_bytes, rgb_to_lab
+from leanet.color.anomaly_map import anomaly_map
+from leanet.color.lab import from_bytes
 from leanet.color.unet import UNet
 from leanet.detector.calibration import Calibration
 from leanet.training.settings import Recipe
@@ -22,6 +22,7 @@ class Member(nn.Module):
         *,
         side: int,
         unet_width: int,
+        filled: bool,
         point: int | None,
         recipe: Recipe,
         map_scale: float | str,
@@ -30,7 +31,7 @@ class Member(nn.Module):
         super().__init__()
         self.unet = UNet(side=side, width=unet_width, dropout=0)
         self.network = build(row, side=side, point=point, pretrained=pretrained)
-        self.recipe, self.map_scale = recipe, map_scale
+        self.recipe, self.map_scale, self.filled = recipe, map_scale, filled
 
     def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Images (N, 3, side, side) in [0, 1].
@@ -38,8 +39,7 @@ class Member(nn.Module):
         Returns margins (N,), logits of "anomalous" less those of "normal"; anomaly maps (N, side, side) in ΔE₀₀;
         and what the external network attends to, (N, side, side), or None where the row has none.
         """
-        lab = rgb_to_lab(rgb)
-        maps = ciede2000(recolor(self.unet, lab), lab)
+        maps, _ = anomaly_map(self.unet, rgb, filled=self.filled)
         logits, attention = judge(self.network, rgb, scale(maps, self.map_scale), recipe=self.recipe)
         if attention is not None:
             attention = F.interpolate(attention, rgb.shape[2:], mode="bilinear")[:, 0]
@@ -83,9 +83,8 @@ class Ensemble(nn.Module):
             *_, last = layers
             features = []
             with last.register_forward_hook(lambda _layer, inputs, _output, to=features: to.append(inputs[0])):
-                lab = rgb_to_lab(rgb)
-                maps = scale(ciede2000(recolor(member.unet, lab), lab), member.map_scale)
-                member.network(rgb, maps)
+                maps, _ = anomaly_map(member.unet, rgb, filled=member.filled)
+                member.network(rgb, scale(maps, member.map_scale))
             (given,) = features
             if isinstance(last, nn.Conv2d):
                 given = given.mean(dim=(2, 3))

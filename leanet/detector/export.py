@@ -17,7 +17,8 @@ OUTPUTS = ("score", "map", "attention")
 def export(detector: Detector, file: Path) -> None:
     """Write `file` as ONNX (.onnx) or by torch.export (.pt2), for any number of images.
 
-    In: `images`, uint8 (N, side, side, 3), sRGB, resized as leanet.images.decoding has it. Out, float32: `score`
+    In: `images`, uint8 (N, side, side, 3), sRGB, resized as leanet.images.decoding has it and
+    prepared as leanet.images.preparation has it. Out, float32: `score`
     (N,), `map` (N, side, side) in ΔE₀₀, and of a row that attends, `attention` (N, side, side). Colours
     are converted and CIEDE2000 computed in the graph; side and threshold are in its metadata.
 
@@ -36,6 +37,7 @@ def export(detector: Detector, file: Path) -> None:
         )
     facts = {
         "side": str(detector.side),
+        "preparation": json.dumps(detector.facts["preparation"]),
         "threshold": repr(detector.threshold.value),
         "provenance": json.dumps(detector.facts["provenance"]),
     }

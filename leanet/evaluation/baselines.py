@@ -1,10 +1,12 @@
 """Detectors that cost a second, for every row of networks to be measured against.
 
-`lab-histogram`: how often each colour occurs, and a random forest. `border-histogram`: the same of the outermost
-pixels alone, where the object is not: what it finds is a shortcut, such as another light.
+`lab-histogram`: how often each colour occurs, and a random forest. `border-histogram`: the same of what surrounds
+the object alone, or of the outermost pixels: what it finds is a shortcut, such as another light.
 `map-threshold`: the anomaly map by itself, the unsupervised detector of section 3-1, with a threshold fitted on
 training images.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 from skimage.color import rgb2lab
@@ -22,41 +24,42 @@ BASELINES = (LAB_HISTOGRAM, BORDER_HISTOGRAM, MAP_THRESHOLD)
 BINS = (4, 8, 8)  # of L*, a*, b*
 RARE = 1  # percent of pixels beyond each end of the bins' range; they count in the last bin
 SIDE = 64  # of an image's side no more pixels are looked at than this
-BORDER = 1 / 20  # of an image's side: how wide the band of its outermost pixels is
 TREES = 300
 
 
-def lab_ranges(images: ArrayFile | np.ndarray, chosen: np.ndarray, *, border: bool = False) -> np.ndarray:
+Looked = Callable[[int], np.ndarray] | None  # the pixels of an image that count, bool (side, side); None: all
+
+
+def lab_ranges(images: ArrayFile | np.ndarray, chosen: np.ndarray, looked: Looked = None) -> np.ndarray:
     """The range of L*, a* and b* (3, 2) in the images `chosen`, but for RARE pixels at each end.
 
-    border: look at the outermost pixels alone.
+    looked: from an image's index to the pixels that count.
     """
-    pixels = np.concatenate([_lab_pixels(images[i], border)[::16] for i in chosen])
+    pixels = np.concatenate([_lab_pixels(images, i, looked)[::16] for i in chosen])
     return np.percentile(pixels, [RARE, 100 - RARE], axis=0).T
 
 
-def lab_histograms(images: ArrayFile | np.ndarray, ranges: np.ndarray, *, border: bool = False) -> np.ndarray:
+def lab_histograms(images: ArrayFile | np.ndarray, ranges: np.ndarray, looked: Looked = None) -> np.ndarray:
     """Joint L*a*b* histograms of images, uint8 (N, side, side, 3): the roots of shares, (N, 256) in [0, 1].
 
-    border: of the outermost pixels alone.
+    looked: as in `lab_ranges`.
     """
+    # A colour that all pixels share has no range.
+    low, high = ranges.T
+    ranges = np.stack([low, np.maximum(high, low + 1)], axis=1)
     features = []
     for i in range(len(images)):
-        pixels = np.clip(_lab_pixels(images[i], border), *ranges.T)
+        pixels = np.clip(_lab_pixels(images, i, looked), *ranges.T)
         counts, _ = np.histogramdd(pixels, BINS, ranges)
         features.append(np.sqrt(counts.ravel() / len(pixels)))
     return np.array(features)
 
 
-def _lab_pixels(image: np.ndarray, border: bool) -> np.ndarray:
-    step = max(1, len(image) // SIDE)
-    pixels = image[::step, ::step]
-    if not border:
-        return rgb2lab(pixels).reshape(-1, 3)
-    outermost = np.ones(pixels.shape[:2], bool)
-    width = max(1, round(BORDER * len(pixels)))
-    outermost[width:-width, width:-width] = False
-    return rgb2lab(pixels[outermost])
+def _lab_pixels(images: ArrayFile | np.ndarray, i: int, looked: Looked) -> np.ndarray:
+    """L*a*b* of the pixels that count, (P, 3)."""
+    step = max(1, images.shape[1] // SIDE)
+    pixels = images[i][::step, ::step]
+    return rgb2lab(pixels if looked is None else pixels[looked(i)[::step, ::step]]).reshape(-1, 3)
 
 
 def histogram_scores(
@@ -66,13 +69,13 @@ def histogram_scores(
     test: np.ndarray,
     *,
     seed: int,
-    border: bool = False,
+    looked: Looked = None,
 ) -> np.ndarray:
     """Scores (M,) in [0, 1] of the images `test` by a forest on the histograms of the images `train`.
 
-    images: uint8 (N, side, side, 3). labels: (N,). train, test: indices. border: of the outermost pixels alone.
+    images: uint8 (N, side, side, 3). labels: (N,). train, test: indices. looked: as in `lab_ranges`.
     """
-    histograms = lab_histograms(images, lab_ranges(images, train, border=border), border=border)
+    histograms = lab_histograms(images, lab_ranges(images, train, looked), looked)
     return forest_scores(histograms[train], labels[train], histograms[test], seed)
 
 

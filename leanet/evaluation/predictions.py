@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-PREDICTIONS, HISTORY = "predictions.csv", "history.csv"
+PREDICTIONS, HISTORY, ALTERED = "predictions.csv", "history.csv", "altered.csv"
 
 
 def write(predictions: pd.DataFrame, history: pd.DataFrame, folder: Path) -> None:
@@ -21,6 +21,11 @@ def write(predictions: pd.DataFrame, history: pd.DataFrame, folder: Path) -> Non
 def read(folder: Path) -> pd.DataFrame:
     """The predictions in `folder`; paths are texts, whatever they look like."""
     return pd.read_csv(folder / PREDICTIONS, dtype={"path": str}, keep_default_na=False)
+
+
+def read_altered(folder: Path) -> pd.DataFrame:
+    """The scores of altered images in `folder`; kind is of leanet.images.counterfactuals.KINDS."""
+    return pd.read_csv(folder / ALTERED, dtype={"path": str}, keep_default_na=False)
 
 
 def read_history(folder: Path) -> pd.DataFrame:

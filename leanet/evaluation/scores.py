@@ -124,6 +124,29 @@ def score_cells(predictions: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+@dataclass(frozen=True)
+class Changed:
+    """How many verdicts change, of how many."""
+
+    count: int
+    total: int
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """All of it by name."""
+        return vars(self).copy()
+
+    def __str__(self) -> str:
+        return f"{self.count} of {self.total} ({self.count / self.total:.0%})"
+
+
+def changed(predictions: pd.DataFrame, altered: pd.DataFrame) -> Changed:
+    """The verdicts that differ between images and the same images altered, one kind, at one point a fold."""
+    both = altered.merge(predictions, on=["path", "fold"], suffixes=("", " before"))
+    differ = (both["score"] > THRESHOLD) != (both["score before"] > THRESHOLD)
+    return Changed(int(differ.sum()), len(both))
+
+
 def best_point(f1: pd.Series) -> int:
     """The point of the highest mean F1; the lowest of equals. `f1` is indexed by (point, fold).
 

@@ -19,8 +19,10 @@ from leanet.core.arrays import ArrayFile
 from leanet.core.errors import InputError
 from leanet.evaluation.baselines import histogram_scores
 from leanet.images.decoding import size, taken
+from leanet.images.preparation import band
 from leanet.images.sampling import assign_folds
 
+BORDER = 1 / 20  # of the side: the width of the band of outermost pixels
 FOLDS = 5  # at most: few images of a class make fewer
 LEVEL = 0.05  # of a false word about any of the properties
 
@@ -43,17 +45,24 @@ class Property:
 
 
 def find(
-    files: list[Path], images: ArrayFile | np.ndarray, labels: np.ndarray, groups: np.ndarray
+    files: list[Path],
+    images: ArrayFile | np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    objects: ArrayFile | np.ndarray | None = None,
 ) -> list[Property]:
     """Every property that differs among the images, the strongest first.
 
     files: N of them. images: the same decoded, uint8 (N, side, side, 3). labels: (N,), 1 anomalous. groups: (N,)
-    numbers; images of one group are never on both sides of a fold.
+    numbers; images of one group are never on both sides of a fold. objects: uint8 (N, side, side), 1 where the
+    object is, if that is known: how much of the image it covers counts as well.
 
     Raises:
         InputError: a class has one image, or one group, alone.
     """
     values = {"border colours": _border(images, labels, groups)} | _of_pixels(images) | _of_files(files, labels)
+    if objects is not None:
+        values["size of the object"] = np.array([objects[i].mean() for i in range(len(objects))])
     values = {name: each for name, each in values.items() if np.ptp(each)}
     ranked = [_rank(name, each, labels, len(values)) for name, each in values.items()]
     return sorted(ranked, key=lambda one: -one.auroc)
@@ -70,10 +79,11 @@ def _border(images: ArrayFile | np.ndarray, labels: np.ndarray, groups: np.ndarr
     folds = min(FOLDS, *(len(np.unique(groups[labels == label])) for label in (0, 1)))
     if folds < 2:
         raise InputError("a class has one image, or shows one thing alone; expected at least two of each class")
+    outermost = band(images.shape[1], BORDER)
     scores, fold_of = np.empty(len(labels)), assign_folds(labels, groups, folds, seed=0)
     for fold in range(folds):
         train, test = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-        scores[test] = histogram_scores(images, labels, train, test, seed=0, border=True)
+        scores[test] = histogram_scores(images, labels, train, test, seed=0, looked=lambda _: outermost)
     return scores
 
 

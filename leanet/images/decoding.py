@@ -31,10 +31,15 @@ _TURNED = {  # by EXIF orientation
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-def decode(source: Path | bytes | Image.Image, side: int, name: str | None = None) -> np.ndarray:
+Box = tuple[int, int, int, int]  # left, top, right and bottom of what is cut out, in pixels
+
+
+def decode(
+    source: Path | bytes | Image.Image, side: int, name: str | None = None, box: Box | None = None
+) -> np.ndarray:
     """The image in a file, in its bytes, or opened by Pillow, as sRGB, uint8 (side, side, 3).
 
-    name: what errors call it; None calls a file by its path.
+    name: what errors call it; None calls a file by its path. box: the part of the upright image that is taken.
 
     It is turned upright by its EXIF orientation and converted to sRGB by its ICC profile. Without a profile
     (or with one that does not fit), RGB is taken for sRGB, and CMYK becomes (1 − ink) · (1 − black), a JPEG's
@@ -46,12 +51,13 @@ def decode(source: Path | bytes | Image.Image, side: int, name: str | None = Non
 
     Raises:
         InputError: the file is no image, is cut off or damaged, has more than MAX_PIXELS pixels, or pixels
-            whose range nothing says (floats, 32 bits).
+            whose range nothing says (floats, 32 bits); or the box lies beyond it.
     """
-    return np.asarray(_resized(_read(source, name, "white"), side, Image.Resampling.BICUBIC))
+    image = _cut(_read(source, name, "white"), box, name or source)
+    return np.asarray(_resized(image, side, Image.Resampling.BICUBIC))
 
 
-def decode_mask(file: Path, side: int) -> np.ndarray:
+def decode_mask(file: Path, side: int, box: Box | None = None) -> np.ndarray:
     """The mask in `file` as bool (side, side), True where anomalous: where its grey is above half the range.
 
     A mask of nothing but 0 and 1 is read as one of 0 and 255. It is read as an image is, but what is transparent
@@ -60,7 +66,7 @@ def decode_mask(file: Path, side: int) -> np.ndarray:
     Raises:
         InputError: as `decode`.
     """
-    grey = _read(file, None, "black").convert("L")
+    grey = _cut(_read(file, None, "black").convert("L"), box, file)
     return np.asarray(_resized(grey, side, Image.Resampling.NEAREST)) > (127 if grey.getextrema()[1] > 1 else 0)
 
 
@@ -87,6 +93,15 @@ def taken(file: Path) -> tuple[str | None, str | None]:
         except Exception:  # on damaged bytes, as decoders do
             return None, None
     return tuple(None if one is None else str(one) for one in said)
+
+
+def _cut(image: Image.Image, box: Box | None, name: object) -> Image.Image:
+    if box is None:
+        return image
+    if box[2] > image.width or box[3] > image.height:
+        said = " ".join(map(str, box))
+        raise InputError(f"{name}: the box {said} lies beyond its {image.width}×{image.height} pixels")
+    return image.crop(box)
 
 
 def _resized(image: Image.Image, side: int, how: Image.Resampling) -> Image.Image:

@@ -4,14 +4,21 @@ import numpy as np
 
 from leanet.images.duplicates import Duplicates
 from leanet.images.layout import Item, first_few
+from leanet.images.settings import Split
 
 
 def describe(
-    items: list[Item], found: Duplicates, groups: np.ndarray, unread: dict[str, str], kept: str
+    items: list[Item],
+    found: Duplicates,
+    groups: np.ndarray,
+    unread: dict[str, str],
+    without: list[str],
+    split: Split,
 ) -> dict[str, object]:
     """What stage split found, for the report.
 
-    groups: (N,) the group of each image. unread: why files were left out, by path. kept: `split.groups`.
+    groups: (N,) the group of each image. unread: why files were left out, by path. without: paths of images in
+    which no object was found.
     """
     exact, near = ([[items[i].path, items[j].path] for i, j in pairs] for pairs in (found.exact, found.near))
     across = sum(items[i].label != items[j].label for i, j in found.near)
@@ -23,6 +30,7 @@ def describe(
         remarks.append(f"Left out, since they cannot be used: {first_few(list(unread.values()))}.")
     if masks:
         remarks.append(f"Masks: for {masks} of {sum(item.label for item in items)} anomalous images.")
+    remarks += _prepared(items, without, split)
     for kind, pairs in (("Exact", exact), ("Near", near)):
         if pairs:
             remarks.append(
@@ -35,5 +43,23 @@ def describe(
             "together": "each group is tested in one fold",
             "apart": "split.groups: apart lets folds share them, and scores may flatter",
         }
-        remarks.append(f"Groups of images of one thing, {len(shared)}, with {shared.sum()} images: {told[kept]}.")
+        remarks.append(
+            f"Groups of images of one thing, {len(shared)}, with {shared.sum()} images: {told[split.groups]}."
+        )
     return {"exact": exact, "near": near, "groups": len(shared), "left_out": unread, "remarks": remarks}
+
+
+def _prepared(items: list[Item], without: list[str], split: Split) -> list[str]:
+    """What was done against shortcuts, a sentence each."""
+    remarks = []
+    given = sum(item.object is not None for item in items)
+    if given:
+        remarks.append(f"Objects marked by their owner: in {given} of {len(items)} images.")
+    if split.background != "keep":
+        done = " and the background filled" if split.background == "fill" else ""
+        remarks.append(f"Objects found{done}: in {len(items) - len(without)} of {len(items)} images.")
+        if without:
+            remarks.append(f"No object found, left as they are: {first_few(without)}.")
+    if split.white_balance:
+        remarks.append("White balance: what surrounds the object, or the border, is made grey.")
+    return remarks

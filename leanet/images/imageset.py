@@ -10,6 +10,7 @@ import pandas as pd
 from leanet.core.arrays import ArrayFile
 from leanet.core.errors import InputError
 from leanet.core.files import sha256
+from leanet.images.preparation import outside
 
 SUMS = "SHA256SUMS"  # in a folder of arrays
 UNKNOWN = 255  # in a mask: an anomalous image without ground truth
@@ -24,10 +25,13 @@ class ImageSet:
         in pixels), label (1 anomalous), group (images of one
         number stay in one fold), and the fold that the image is tested in, repeat1; in a second
         cross-validation, repeat2; and so on. Folds are counted on: those of repeat 2 follow those of repeat 1.
+    objects: uint8 (N, side, side), 1 where the object is, all over an image where it is not known; None where no
+        image's is.
     """
 
     images: ArrayFile | np.ndarray
     manifest: pd.DataFrame
+    objects: ArrayFile | np.ndarray | None = None
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -64,6 +68,11 @@ class ImageSet:
         """(N,): the fold of the first repeat that each image is tested in."""
         return self.tested_in(0)
 
+    def around(self, image: int, border: float) -> np.ndarray:
+        """Where the object of an image is not, bool (side, side) (leanet.images.preparation.outside)."""
+        object_ = None if self.objects is None else self.objects[image] == 1
+        return outside(None if object_ is None or object_.all() else object_, self.side, border)
+
     def tested(self, fold: int) -> np.ndarray:
         """Indices of the images that fold `fold` is scored on; nothing is ever fitted to them there."""
         return np.flatnonzero((self._fold_of == fold).any(axis=0))
@@ -89,7 +98,18 @@ def load(folder: Path) -> ImageSet:
     Raises:
         InputError: the stage has not run; the array is damaged.
     """
-    return ImageSet(_open(folder / "images.npy", "split"), read_manifest(folder))
+    for array in ("images.npy", "objects.npy"):
+        if array == "images.npy" or (folder / array).exists():
+            open_sealed(folder / array, "split")
+    return read(folder)
+
+
+def read(folder: Path) -> ImageSet:
+    """The same while the stage still writes, before the arrays are sealed."""
+    objects = folder / "objects.npy"
+    return ImageSet(
+        ArrayFile(folder / "images.npy"), read_manifest(folder), ArrayFile(objects) if objects.exists() else None
+    )
 
 
 def read_manifest(folder: Path) -> pd.DataFrame:
@@ -104,7 +124,7 @@ def load_maps(folder: Path, fold: int, images: ImageSet) -> ArrayFile:
         InputError: the stage has not run, or ran on other images; the array is damaged.
     """
     file = folder / f"fold{fold}.npy"
-    maps = _open(file, "anomaly_maps")
+    maps = open_sealed(file, "anomaly_maps")
     if maps.shape != images.images.shape[:3]:
         raise InputError(
             f"{file}: holds maps of {'×'.join(map(str, maps.shape))}, expected "
@@ -119,7 +139,7 @@ def seal(folder: Path) -> None:
     (folder / SUMS).write_text("".join(lines))
 
 
-def _open(file: Path, stage: str) -> ArrayFile:
+def open_sealed(file: Path, stage: str) -> ArrayFile:
     """An array that `stage` wrote and sealed. DVC looks at times and sizes alone: here a decayed byte is found.
 
     Raises:
@@ -141,4 +161,4 @@ def load_masks(folder: Path) -> np.ndarray | None:
     None if the set has no masks.
     """
     file = folder / "masks.npy"
-    return _open(file, "split")[:] if file.exists() else None
+    return open_sealed(file, "split")[:] if file.exists() else None

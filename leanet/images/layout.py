@@ -2,9 +2,11 @@
 
 Three layouts are understood, in this order:
 
-- `images.csv` with the columns path and label and, if wanted, group and mask; paths are relative to the folder.
+- `images.csv` with the columns path and label and, if wanted, group, mask, object and box; paths are relative to
+  the folder, a box is "left top right bottom" in pixels.
 - MVTec AD: `train/good`, `test/good` and `test/<defect>`, masks as `ground_truth/<defect>/<name>_mask.png`.
-- `Positive/` (anomalous) and `Negative/` (normal), and `Mask/` with masks of the same path and stem below it.
+- `Positive/` (anomalous) and `Negative/` (normal), `Mask/` with masks of the same path and stem below it, and
+  `Object/Positive/` and `Object/Negative/` with masks of the objects.
 """
 
 from collections import Counter
@@ -14,10 +16,12 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from leanet.core.errors import InputError
+from leanet.images.decoding import Box
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 CLASSES = ("Negative", "Positive")  # a folder's place is its label: 0 normal, 1 anomalous
-MASKS = "Mask"
+MASKS, OBJECTS = "Mask", "Object"
+COLUMNS = ("path", "label", "group", "mask", "object", "box")
 TABLE = "images.csv"
 WORDS = {"0": 0, "1": 1, "normal": 0, "anomalous": 1, "negative": 0, "positive": 1, "good": 0}
 MOST_NAMED = 5  # mistakes that one line holds
@@ -31,6 +35,8 @@ class Item:
     label: int  # 1 anomalous, 0 normal
     group: str | None = None  # images of one group show one thing, such as a leaf, a plate or a patient
     mask: str | None = None  # where it is anomalous
+    object: str | None = None  # a mask of where its object is
+    box: Box | None = None  # what is cut out
 
 
 def read(root: Path) -> list[Item]:
@@ -68,7 +74,10 @@ def first_few(mistakes: list[str]) -> str:
 
 def _classes(root: Path) -> list[Item]:
     folders = {folder.name.casefold(): folder for folder in root.iterdir() if folder.is_dir()}
-    masks = {file.with_suffix("").as_posix(): file for file in _images(root / MASKS, root / MASKS)}
+    masks, objects = (
+        {file.with_suffix("").as_posix(): file for file in _images(root / of, root / of)}
+        for of in (MASKS, OBJECTS)
+    )
     found = []
     for label, name in enumerate(CLASSES):
         folder = folders.get(name.casefold())
@@ -83,7 +92,15 @@ def _classes(root: Path) -> list[Item]:
         for file in files:
             mask = masks.get(file.with_suffix("").as_posix()) if label else None
             where = None if mask is None else f"{MASKS}/{mask.as_posix()}"
-            found.append(Item(f"{folder.name}/{file.as_posix()}", label, mask=where))
+            object_ = objects.get(f"{name}/{file.with_suffix('').as_posix()}")
+            found.append(
+                Item(
+                    f"{folder.name}/{file.as_posix()}",
+                    label,
+                    mask=where,
+                    object=None if object_ is None else f"{OBJECTS}/{object_.as_posix()}",
+                )
+            )
     return found
 
 
@@ -108,26 +125,44 @@ def _table(root: Path) -> list[Item]:
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: cannot be read as a CSV file ({' '.join(str(error).split())})") from None
     columns = list(table.columns)
-    if not {"path", "label"} <= set(columns) <= {"path", "label", "group", "mask"}:
+    if not {"path", "label"} <= set(columns) <= set(COLUMNS):
         raise InputError(
-            f"{file}: has the columns {', '.join(columns)}; expected path, label and, if wanted, group, mask"
+            f"{file}: has the columns {', '.join(columns)}; expected path, label and, if wanted, "
+            + ", ".join(COLUMNS[2:])
         )
     found, wrong = [], []
     for line, row in enumerate(table.to_dict("records"), start=2):
         label = WORDS.get(row["label"].strip().lower())
         if label is None:
             wrong.append(f"line {line}: label is {row['label']!r}, expected 0 or normal, 1 or anomalous")
-        for column in ("path", "mask"):
+        for column in ("path", "mask", "object"):
             if value := row.get(column):
                 wrong += [f"line {line}: {column} is {value!r}, {fault}" for fault in _path_faults(root, value)]
         if not row["path"]:
             wrong.append(f"line {line}: path is empty")
-        found.append(Item(row["path"], label or 0, row.get("group") or None, row.get("mask") or None))
+        box = _box(row.get("box", ""))
+        if isinstance(box, str):
+            wrong.append(f"line {line}: {box}")
+            box = None
+        of = {column: row.get(column) or None for column in ("group", "mask", "object")}
+        found.append(Item(row["path"], label or 0, **of, box=box))
     twice = [path for path, count in Counter(item.path for item in found).items() if count > 1 and path]
     wrong += [f"{path} is there twice" for path in twice]
     if wrong:
         raise InputError(f"{file}: {first_few(wrong)}")
     return found
+
+
+def _box(said: str) -> Box | str | None:
+    """A box as integers, None where there is none, or what is wrong with it."""
+    if not said:
+        return None
+    numbers = said.split()
+    if len(numbers) == 4 and all(number.isdecimal() for number in numbers):
+        left, top, right, bottom = map(int, numbers)
+        if left < right and top < bottom:
+            return left, top, right, bottom
+    return f"box is {said!r}, expected left top right bottom in pixels, such as 10 20 110 220"
 
 
 def _path_faults(root: Path, value: str) -> list[str]:

@@ -3,26 +3,32 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from leanet.core.errors import InputError
-from leanet.images.decoding import decode
+from leanet.images.decoding import Box, decode
 
 Source = str | Path | bytes | Image.Image | np.ndarray
 READERS = 4  # threads: the decoders of Pillow run side by side
 AHEAD = 2  # batches that are decoded while one is worked on
 
 
-def read(sources: Iterable[Source], side: int, batch_size: int) -> Iterator[list[np.ndarray | InputError]]:
-    """Batches of images as uint8 (side, side, 3), in order; in place of one that cannot be read, why."""
+def read(
+    sources: Iterable[Source], side: int, batch_size: int, boxes: Iterable[Box | None] = repeat(None)
+) -> Iterator[list[np.ndarray | InputError]]:
+    """Batches of images as uint8 (side, side, 3), in order; in place of one that cannot be read, why.
+
+    boxes: the part of each that is taken; None takes all.
+    """
     with ThreadPoolExecutor(READERS) as pool:
         waiting: deque = deque()
         try:
-            for at, source in enumerate(sources):
-                waiting.append(pool.submit(_one, source, at, side))
+            for at, (source, box) in enumerate(zip(sources, boxes, strict=False)):
+                waiting.append(pool.submit(_one, source, at, side, box))
                 if len(waiting) == (AHEAD + 1) * batch_size:
                     yield [waiting.popleft().result() for _ in range(batch_size)]
             while waiting:
@@ -31,7 +37,7 @@ def read(sources: Iterable[Source], side: int, batch_size: int) -> Iterator[list
             pool.shutdown(cancel_futures=True)
 
 
-def _one(source: Source, at: int, side: int) -> np.ndarray | InputError:
+def _one(source: Source, at: int, side: int, box: Box | None) -> np.ndarray | InputError:
     try:
         if isinstance(source, np.ndarray):
             if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3:
@@ -42,6 +48,6 @@ def _one(source: Source, at: int, side: int) -> np.ndarray | InputError:
         name = str(source) if isinstance(source, str | Path) else f"image {at}"
         if isinstance(source, str | Path) and not Path(source).exists():
             raise InputError(f"{name}: no such file")
-        return decode(Path(source) if isinstance(source, str) else source, side, name)
+        return decode(Path(source) if isinstance(source, str) else source, side, name, box)
     except InputError as error:
         return error

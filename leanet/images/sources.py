@@ -113,7 +113,7 @@ def fetch(source: Path, to: Path) -> None:
 
 def _copy(source: Path, to: Path) -> None:
     items = layout.read(source)
-    names = [item.path for item in items] + [item.mask for item in items if item.mask]
+    names = [name for item in items for name in (item.path, item.mask, item.object) if name]
     if (source / TABLE).is_file():
         names.append(TABLE)
     rest = {file.relative_to(source).as_posix() for file in source.rglob("*") if file.is_file()} - set(names)

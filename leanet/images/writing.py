@@ -11,7 +11,9 @@ from leanet.core.progress import Progress
 from leanet.images.decoding import decode_mask
 from leanet.images.imageset import UNKNOWN
 from leanet.images.layout import Item
+from leanet.images.preparation import prepare
 from leanet.images.reading import read
+from leanet.images.settings import Preparation
 
 BATCH = 16  # images that are decoded at once
 
@@ -24,7 +26,7 @@ def write_images(root: Path, items: list[Item], side: int, file: Path) -> tuple[
     reasons = {}
     images = ArrayFile.create(file, np.uint8, (len(items), side, side, 3))
     with Progress(len(items), f"decode {root.name}") as progress:
-        batches = read((root / item.path for item in items), side, BATCH)
+        batches = read((root / item.path for item in items), side, BATCH, [item.box for item in items])
         for i, image in enumerate(chain.from_iterable(batches)):
             if isinstance(image, InputError):
                 reasons[items[i].path] = str(image)
@@ -52,7 +54,7 @@ def write_masks(root: Path, items: list[Item], side: int, file: Path) -> dict[st
         masks[i] = np.full((side, side), UNKNOWN)
         if item.mask is not None:
             try:
-                mask = decode_mask(root / item.mask, side)
+                mask = decode_mask(root / item.mask, side, item.box)
             except InputError as error:
                 reasons[item.mask] = str(error)
                 continue
@@ -61,3 +63,35 @@ def write_masks(root: Path, items: list[Item], side: int, file: Path) -> dict[st
             else:
                 reasons[item.mask] = f"{root / item.mask}: marks nothing in an anomalous image"
     return reasons
+
+
+def prepare_images(
+    root: Path, items: list[Item], images: ArrayFile, how: Preparation, file: Path
+) -> tuple[list[str], dict[str, str]]:
+    """Prepare the images in place (leanet.images.preparation), and write their objects to `file`.
+
+    The objects are uint8 (N, side, side), 1 where the object is, and all over an image without a known one; if no
+    object is known, there is no file. Returns the paths of images in which none was found, and by path why masks
+    of objects cannot be used.
+    """
+    reasons: dict[str, str] = {}
+    if how.background == "keep" and not how.white_balance and not any(item.object for item in items):
+        return [], reasons
+    objects = ArrayFile.create(file, np.uint8, images.shape[:3])
+    without = []
+    with Progress(len(items), f"prepare {root.name}") as progress:
+        for i, item in enumerate(items):
+            given = None
+            if item.object is not None:
+                try:
+                    given = decode_mask(root / item.object, images.shape[1], item.box)
+                except InputError as error:
+                    reasons[item.object] = str(error)
+            images[i], object_ = prepare(images[i], how, given)
+            objects[i] = 1 if object_ is None else object_
+            if object_ is None:
+                without.append(item.path)
+            progress.step()
+    if len(without) == len(items):
+        file.unlink()
+    return without, reasons

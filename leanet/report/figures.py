@@ -9,7 +9,7 @@ import numpy as np
 from leanet.color.fancy_pca import Basis
 from leanet.core import paths
 from leanet.core.arrays import ArrayFile
-from leanet.images import imageset
+from leanet.images import counterfactuals, imageset
 from leanet.images.imageset import ImageSet
 from leanet.report import overview
 from leanet.report.pictures import MAP_TOP, save_grid, value_range
@@ -31,6 +31,9 @@ def draw(results: Results, data: ImageSet, std: float, to: Path) -> dict[str, Pa
         "Fancy PCA: training normals as the U-Net sees them": to / f"{name}-augment.png",
     }
     maps, set_, drawn = files.values()
+    altered = to / f"{name}-altered.png"
+    files["Images that ask where a network looks: the object blurred away; other surroundings"] = altered
+    _draw_altered(name, data, altered)
     _draw_maps(name, data, maps)
     overview.draw(data, results.findings, set_)
     _draw_augmented(name, data, std, drawn)
@@ -46,6 +49,14 @@ def _draw_maps(dataset: str, data: ImageSet, file: Path) -> None:
     maps = imageset.load_maps(paths.maps(dataset), 0, data)
     grid = [[data.images[i], recolored[i], maps[i]] for i in shown]
     save_grid(file, grid, ["original", "recoloured", "anomaly map"], ranges={2: (0, MAP_TOP)})
+
+
+def _draw_altered(dataset: str, data: ImageSet, file: Path) -> None:
+    altered = counterfactuals.load(paths.split(dataset))
+    place = {image: at for at, image in enumerate(altered.asked)}
+    shown = [(i, place[i]) for i in data.examples(fold=0, positives=4, negatives=4)]
+    grid = [[data.images[i], *(images[at] for images in altered.images.values())] for i, at in shown]
+    save_grid(file, grid, ["original", *altered.images])
 
 
 def _draw_augmented(dataset: str, data: ImageSet, std: float, file: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from skimage.color import rgb2lab
+from skimage.segmentation import mark_boundaries
 
 from leanet.core.arrays import ArrayFile
 from leanet.images.imageset import ImageSet
@@ -19,7 +20,7 @@ def draw(data: ImageSet, findings: dict, file: Path) -> None:
     images, manifest = data.images, data.manifest
     place = {path: i for i, path in enumerate(manifest["path"])}
     pairs = [[place[path] for path in pair] for pair in (findings["exact"] + findings["near"])[: SHOWN // 2]]
-    rows = 3 if pairs else 2
+    rows = 2 + bool(pairs) + (data.objects is not None)
     figure = Figure(figsize=(1.3 * SHOWN, 1.45 * rows + 3.3), dpi=100, layout="constrained")
     samples, spreads = figure.subfigures(2, 1, height_ratios=(1.45 * rows, 3.3))
     grid = samples.subplots(rows, SHOWN)
@@ -29,6 +30,11 @@ def draw(data: ImageSet, findings: dict, file: Path) -> None:
         grid[2][0].set_title("duplicates, pair by pair", fontsize=9, loc="left")
         for axis, i in zip(grid[2], np.ravel(pairs), strict=False):
             axis.imshow(images[i])
+    if data.objects is not None:
+        grid[-1][0].set_title("objects, outlined", fontsize=9, loc="left")
+        of_class = (np.flatnonzero(manifest["label"] == label)[: SHOWN // 2] for label in (0, 1))
+        for axis, i in zip(grid[-1], np.concatenate(list(of_class)), strict=False):
+            axis.imshow(mark_boundaries(images[i], data.objects[i] == 1, color=(1, 0, 1), mode="inner"))
     lightness, chroma = _spread(images)
     scatter, *histograms = spreads.subplots(1, 3)
     for label, (name, color) in enumerate(CLASSES):

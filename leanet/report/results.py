@@ -21,10 +21,10 @@ class Results:
 
     recipe: how all rows were trained; rows of two recipes never meet in one table.
     findings: what stage split found in the images (leanet.images.findings). predictions: each row's at the chosen
-    points. points: each row's F1 by attention point. history: the loss of each row by fold, point and epoch.
-    sweep: F1 by
-    row and share of the training positives, at one point; empty where nothing was swept. localization: pixel
-    AUROC and AUPRO of the maps.
+    points. altered: at these, the scores that rows of networks give to altered images
+    (leanet.images.counterfactuals). points: each row's F1 by attention point. history: the loss of each row by
+    fold, point and epoch. sweep: F1 by row and share of the training positives, at one point; empty where nothing
+    was swept. localization: pixel AUROC and AUPRO of the maps.
     """
 
     dataset: str
@@ -34,6 +34,7 @@ class Results:
     folds: int  # of one cross-validation
     scores: dict[str, RowScores]
     predictions: dict[str, pd.DataFrame]
+    altered: dict[str, pd.DataFrame]
     points: dict[str, dict[int, Figure]]
     history: dict[str, pd.DataFrame]
     sweep: dict[str, dict[float, Figure]]
@@ -83,6 +84,10 @@ def load(dataset: str, row_names: list[str], swept_rows: list[str], *, recipe: R
         folds=folds,
         scores=scores,
         predictions={row: at_points(full[row], scores[row].points) for row in names},
+        altered={
+            row: at_points(predictions.read_altered(paths.cv(dataset, row)), scores[row].points)
+            for row in row_names
+        },
         points={row: _by_point(full[row], folds) for row in names},
         history={row: predictions.read_history(paths.cv(dataset, row)) for row in row_names},
         sweep=_sweep(dataset, swept_rows, full, folds),

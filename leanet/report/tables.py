@@ -7,7 +7,7 @@ import pandas as pd
 from leanet.attention import rows
 from leanet.evaluation.baselines import BASELINES, BORDER_HISTOGRAM, LAB_HISTOGRAM, MAP_THRESHOLD
 from leanet.evaluation.comparison import Comparison
-from leanet.evaluation.scores import Figure, Undefined
+from leanet.evaluation.scores import Figure, Undefined, changed, score_cells
 from leanet.report import paper
 from leanet.report.results import Results, plain
 
@@ -100,7 +100,7 @@ def _sort_key(value: object) -> object:
 
 def tables(results: Results) -> list[Table]:
     """All tables of one data set; those that have no rows are left out."""
-    every = (f1_table, paper_table, points_table, sweep_table, map_table)
+    every = (f1_table, looks_table, paper_table, points_table, sweep_table, map_table)
     return [table for table in (make(results) for make in every) if table.rows]
 
 
@@ -141,6 +141,30 @@ def _interval(figure: Figure) -> str | Undefined:
         return interval
     low, high = interval
     return f"{low:.3f} to {high:.3f}" if low < high else "none: all folds alike"
+
+
+def looks_table(results: Results) -> Table:
+    """Whether networks look at the object: what altered images do to their scores."""
+    lines = []
+    for row, altered in results.altered.items():
+        of_kind = dict(iter(altered.groupby("kind")))
+        blurred = score_cells(of_kind["blurred"])["auroc"]
+        lines.append(
+            {
+                "row": title(row),
+                "AUROC": results.scores[row].auroc,
+                "AUROC, object blurred away": Figure(tuple(blurred.sort_index(level="fold")), results.folds),
+                "verdicts changed by other surroundings": changed(results.predictions[row], of_kind["exchanged"]),
+            }
+        )
+    return Table(
+        "looks",
+        "Where the networks look",
+        "Test images altered, at most 50 of a class and fold. Object blurred away: only its surroundings are left,"
+        " or the outermost pixels where objects are not known; who looks at the object is then at chance, "
+        "0.5. Other surroundings: those of an image of the other class; no verdict should change.",
+        lines,
+    )
 
 
 def paper_table(results: Results) -> Table:

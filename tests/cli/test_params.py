@@ -22,7 +22,7 @@ ABSENT = object()
         ("split.fold", 5, "split: unknown key 'fold'; did you mean folds?"),
         ("colour", 1, "unknown key 'colour'; known are datasets, rows"),
         ("split.seed", ABSENT, "split: key 'seed' is missing"),
-        ("split", 5, "split: expected the keys image_size, folds, repeats, groups, undecodable, seed"),
+        ("split", 5, "split: expected the keys image_size, folds, repeats, groups, undecodable, border"),
         ("rows", ["cnn", "resnet19"], "rows has resnet19, which is no row; near are"),
         ("rows", [], "rows is empty, expected at least one"),
         ("rows", "cnn", "rows is 'cnn', expected a list"),

@@ -3,9 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from conftest import call
+from safetensors.torch import load_file
 
+from leanet.color.anomaly_map import make_maps
 from leanet.color.left_out import colourisers, makers, name, of_tested
+from leanet.color.unet import UNet
+from leanet.images import counterfactuals, imageset
 from leanet.images.imageset import ImageSet
+from stages import anomaly_maps, augment, download, split, train_unet
 
 N = 60
 
@@ -51,3 +58,35 @@ def test_a_colouriser_sees_all_normal_images_that_it_may(data):
     assert list(data.normals(1, 3)) == expected
     assert name((1, 3)) == "folds1-3"
     assert name((4,)) == "fold4"
+
+
+def test_the_stages_make_each_map_by_the_colouriser_that_leaves_both_folds_out(tiny):
+    for key, value in {"split.folds": 3, "train_unet.out_of_sample": True, "split.background": "fill"}.items():
+        tiny.edit(key, value)
+    for stage in (download, split, augment, train_unet, anomaly_maps):
+        call(stage, "leaf")
+    folder = tiny.root / "data"
+    data, altered = (module.load(folder / "split/leaf") for module in (imageset, counterfactuals))
+    tested_in = data.tested_in(0)
+
+    def made(images: np.ndarray, one: int, other: int, filled: bool = True) -> np.ndarray:
+        network = UNet(side=32, width=8, dropout=0)
+        pair = name(tuple(sorted((one, other))))
+        network.load_state_dict(load_file(folder / f"unet/leaf/{pair}.safetensors"))
+        how = {"filled": filled, "device": torch.device("cpu"), "dtype": torch.float32}
+        ((_, maps, _),) = make_maps(network, images[None], np.arange(1), **how)
+        return maps[0]
+
+    for fold in data.folds:
+        maps = imageset.load_maps(folder / "maps/leaf", fold, data)
+        for i in range(len(data.labels)):
+            other = tested_in[i] if tested_in[i] != fold else (fold + 1) % 3
+            np.testing.assert_allclose(maps[i], made(data.images[i], fold, other), atol=0.05)
+            around = data.around(i, 0.05)
+            if not (around == imageset.outside(None, 32, 0.05)).all():  # an object was found
+                assert (maps[i][around] == 0).all()
+                assert made(data.images[i], fold, other, filled=False)[around].mean() > 0.1
+    of_altered = counterfactuals.load(folder / "split/leaf", folder / "maps/leaf").maps["exchanged"]
+    for at, i in enumerate(altered.asked):
+        expected = made(altered.images["exchanged"][at], tested_in[i], (tested_in[i] + 1) % 3)
+        np.testing.assert_allclose(of_altered[at], expected, atol=0.05)

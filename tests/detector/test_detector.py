@@ -50,7 +50,9 @@ def test_its_maps_are_those_that_networks_are_trained_on_where_these_are_made_in
     for of_unet, _ in detector.facts["members"]:
         unet = UNet(side=32, width=detector.facts["unet_width"], dropout=0)
         unet.load_state_dict(load_file(packaged / of_unet))
-        made = make_maps(unet, data.images, np.arange(len(data.images)), device=CPU, dtype=torch.bfloat16)
+        made = make_maps(
+            unet, data.images, np.arange(len(data.images)), filled=False, device=CPU, dtype=torch.bfloat16
+        )
         of_members.append(np.concatenate([maps for _, maps, _ in made]))
     assert np.abs(np.mean(of_members, axis=0) - judged.maps).mean() < 0.1
 
@@ -63,7 +65,12 @@ def slow_members(detector: Detector, folder: Path, images: np.ndarray):
         network = build(detector.facts["row"], side=32, point=detector.facts["point"])
         network.load_state_dict(load_file(folder / of_network))
         maps = np.concatenate(
-            [maps for _, maps, _ in make_maps(unet, images, np.arange(len(images)), device=CPU, dtype=FLOAT)]
+            [
+                maps
+                for _, maps, _ in make_maps(
+                    unet, images, np.arange(len(images)), filled=False, device=CPU, dtype=FLOAT
+                )
+            ]
         )
         labels, everyone = np.zeros(len(images), int), np.arange(len(images))
         samples = Samples.on(CPU, images, maps, labels, detector.facts["map_scale"], everyone)

@@ -17,6 +17,7 @@ from leanet.evaluation.baselines import (
     threshold_scores,
 )
 from leanet.images import imageset
+from leanet.images.preparation import band
 from stages import baselines
 
 
@@ -46,9 +47,11 @@ def test_the_border_histogram_looks_at_the_outermost_pixels_alone():
     inside[2:-2, 2:-2] = rng.integers(0, 256, (36, 36, 3))
     on_band[1, 1:-1] = 255 - on_band[1, 1:-1]
     images = np.stack([image, inside, on_band])
-    ranges = lab_ranges(images, np.arange(1), border=True)
-    assert np.array_equal(ranges, lab_ranges(images, np.array([1]), border=True))
-    first, same, other = lab_histograms(images, ranges, border=True)
+    outermost = band(40, 0.05)
+    assert outermost.sum() == 4 * 2 * 38
+    ranges = lab_ranges(images, np.arange(1), lambda _: outermost)
+    assert np.array_equal(ranges, lab_ranges(images, np.array([1]), lambda _: outermost))
+    first, same, other = lab_histograms(images, ranges, lambda _: outermost)
     assert np.array_equal(first, same)
     assert not np.array_equal(first, other)
     assert (first**2).sum() == pytest.approx(1)

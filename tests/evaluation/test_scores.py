@@ -7,6 +7,7 @@ from leanet.evaluation.scores import (
     Figure,
     Undefined,
     best_threshold,
+    changed,
     choose_points,
     score_cells,
     score_images,
@@ -85,6 +86,13 @@ def test_paper_protocol_is_the_best_point_on_the_scored_folds():
     assert scores.paper_point == max(means, key=means.get)
     assert scores.paper_f1.mean == pytest.approx(max(means.values()))
     assert scores.paper_f1.deviation == pytest.approx(np.std([f1[scores.paper_point, k] for k in range(4)]))
+
+
+def test_verdicts_that_change_are_counted_image_by_image():
+    before = pd.DataFrame({"path": list("abc"), "fold": [0, 0, 1], "score": [0.9, 0.1, 0.6]})
+    after = before.assign(score=[0.4, 0.2, 0.7]).iloc[::-1]
+    assert str(changed(before, after)) == "1 of 3 (33%)"
+    assert changed(before, before).count == 0
 
 
 @pytest.mark.parametrize("repeats", [1, 2])

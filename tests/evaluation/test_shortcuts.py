@@ -29,12 +29,12 @@ def plant(root, *, positives=COUNT, border=0, brightness=0, size=32, suffix="png
     return root
 
 
-def check(root, monkeypatch, capsys) -> dict[str, tuple[float, bool]]:
+def check(root, monkeypatch, capsys, *options) -> dict[str, tuple[float, bool]]:
     """What the command prints: the AUROC of each property, and whether it is more than chance."""
-    monkeypatch.setattr(sys, "argv", ["leanet", "check-images", str(root)])
+    monkeypatch.setattr(sys, "argv", ["leanet", "check-images", *options, str(root)])
     cli.main()
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
-    return {line[2:18].strip(): (float(line[18:22]), line.endswith("chance")) for line in lines}
+    return {line[2:22].strip(): (float(line[22:26]), line.endswith("chance")) for line in lines}
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,24 @@ def test_what_cannot_be_read_is_named_and_left_out(tmp_path, monkeypatch, capsys
     assert "left out" in said
     assert "0.png" in said
     assert f"{COUNT} anomalous and {COUNT - 1} normal images" in said
+
+
+def test_a_filled_background_takes_the_border_out_of_it(tmp_path, monkeypatch, capsys):
+    """Leaves on grounds of two colours; leaves of one kind are larger."""
+    root = tmp_path / "set"
+    for label, name in enumerate(("Negative", "Positive")):
+        (root / name).mkdir(parents=True)
+        for i in range(COUNT):
+            v, u = np.mgrid[-1:1:64j, -1:1:64j]
+            inside = np.hypot(u, v) < 0.4 + 0.01 * (i % 5) + 0.1 * label
+            ground = np.array([150, 140, 150]) + np.array([8, 0, -8]) * label
+            pixels = np.where(inside[..., None], (60, 120, 40), ground)
+            noise = np.random.default_rng([label, i]).normal(0, 3, (64, 64, 1))
+            Image.fromarray((pixels + noise).clip(0, 255).astype(np.uint8)).save(root / name / f"{i}.png")
+    assert check(root, monkeypatch, capsys)["border colours"] == (1, True)
+    filled = check(root, monkeypatch, capsys, "--fill")
+    assert not filled["border colours"][1]
+    assert filled["size of the object"][1]
 
 
 def test_few_images_make_fewer_folds_and_one_is_too_few(tmp_path, monkeypatch, capsys):

@@ -47,6 +47,11 @@ def results(dataset="potato", named=("resnet18", "resnet18-direct", *BASELINES))
         table = pd.DataFrame({"path": manifest["path"], "label": labels, "fold": folds, "point": 0, "share": 1.0})
         predictions[row] = table.assign(score=score)
         scores[row] = score_row(predictions[row], 3)
+    altered = {
+        row: pd.concat(predictions[row].assign(kind=kind) for kind in ("blurred", "exchanged"))
+        for row in named
+        if row not in BASELINES
+    }
     none = Figure((Undefined("the set has no masks"),) * 3, 3)
     return Results(
         dataset=dataset,
@@ -56,6 +61,7 @@ def results(dataset="potato", named=("resnet18", "resnet18-direct", *BASELINES))
         folds=3,
         scores=scores,
         predictions=predictions,
+        altered=altered,
         points={row: {0: scores[row].f1} for row in named},
         history={},
         sweep={},
@@ -238,7 +244,9 @@ def test_pictures_and_curves_are_on_the_page(opened):
     for summary in opened.locator("details:not([open]) > summary").all()[::-1]:
         summary.click()
     pictures = opened.locator("details img")
-    assert pictures.count() == 3 + 2  # maps, the set, augmentation; the attending row at two points
+    assert (
+        pictures.count() == 4 + 2
+    )  # maps, the set, altered images, augmentation; the attending row at two points
     for i in range(pictures.count()):
         pictures.nth(i).scroll_into_view_if_needed()
         opened.wait_for_function("image => image.naturalWidth > 100", arg=pictures.nth(i).element_handle())

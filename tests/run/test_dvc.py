@@ -137,7 +137,7 @@ def test_report_says_what_its_metrics_say(finished):
     for row in ("cnn", "cnn-direct"):
         assert f"{metrics[row]['f1']:.3f} ± {metrics[row]['deviation']:.3f}" in table
     pictures = sorted(file.name for file in (finished.root / "report/pictures").iterdir())
-    drawn = ["augment", "cnn-direct-point1", "cnn-direct-point5", "maps", "overview"]
+    drawn = ["altered", "augment", "cnn-direct-point1", "cnn-direct-point5", "maps", "overview"]
     assert pictures == [f"leaf-{name}.png" for name in drawn]
 
 
