@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from leanet.core import paths
 from leanet.core.progress import Progress
 from leanet.detector.detector import Detector
-from leanet.detector.threshold import clopper_pearson
+from leanet.evaluation.counts import clopper_pearson
 from leanet.images import layout
 
 

@@ -11,7 +11,8 @@ from leanet.report.figures import draw
 from leanet.report.page import page, section
 from leanet.report.plots import plots
 from leanet.report.results import load
-from leanet.report.tables import markdown, metrics, remarks, tables
+from leanet.report.tables import markdown, metrics, tables
+from leanet.report.words import remarks, summary
 from leanet.run import leftovers, stage
 from leanet.training.settings import Recipe
 
@@ -27,7 +28,7 @@ def main(
 ) -> None:
     leftovers.drop(list(datasets), rows, sweep.rows)
     every = [load(dataset, rows, sweep.rows, recipe=recipe, folds=split.folds) for dataset in datasets]
-    made = [(results, tables(results), remarks(results)) for results in every]
+    made = [(results, tables(results), [summary(results), *remarks(results)]) for results in every]
     facts = {
         "recipe": recipe,
         "images": f"{split.image_size}×{split.image_size}",

@@ -7,12 +7,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
 
 from leanet.detector.criterion import Criterion
+from leanet.evaluation.counts import LEVEL, clopper_pearson
 from leanet.evaluation.scores import best_threshold
 
-LEVEL = 0.95
 WIDE = 0.3  # an interval of a rate wider than this says little
 
 
@@ -142,12 +141,6 @@ def choose(criterion: Criterion, scores: np.ndarray, labels: np.ndarray, folds: 
         positives=positives,
         negatives=negatives,
     )
-
-
-def clopper_pearson(hits: int, count: int, level: float = LEVEL) -> tuple[float, float]:
-    """The interval of a share of which `hits` of `count` were seen."""
-    low, high = binomtest(hits, count).proportion_ci(level, method="exact")
-    return float(low), float(high)
 
 
 def _enough(rate: Rate, count: int, half_width: float = 0.05) -> int:

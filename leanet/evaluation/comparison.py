@@ -3,7 +3,7 @@
 A plain t-test takes folds for independent and finds differences that are none. Nadeau & Bengio 2003
 ("Inference for the generalization error", Machine Learning 52, section 5) widen the variance of the mean of
 n fold values from s²/n to s² (1/n + n_test/n_train); Bouckaert & Frank 2004 take it to repeated k-fold
-cross-validation. n_test/n_train is 1/(k - 1).
+cross-validation. n_test/n_train is 1/(k - 1), and more where training images are dropped.
 """
 
 import math
@@ -36,23 +36,36 @@ class Comparison:
         return f"{self.effect:+.3f} [{self.low:+.3f}, {self.high:+.3f}]{p}"
 
 
-def compare(ours: Sequence[float], theirs: Sequence[float], folds_per_repeat: int) -> Comparison:
-    """Compare two scores fold by fold, by the corrected resampled t-test."""
+def compare(ours: Sequence[float], theirs: Sequence[float], folds_per_repeat: int, kept: float = 1) -> Comparison:
+    """Compare two scores fold by fold, by the corrected resampled t-test; kept: as in `mean_interval`."""
     differences = [a - b for a, b in zip(ours, theirs, strict=True)]
-    effect, error = statistics.fmean(differences), _corrected_error(differences, folds_per_repeat)
+    effect, error = statistics.fmean(differences), _corrected_error(differences, folds_per_repeat, kept)
     low, high = _interval(effect, error, len(differences))
     p = None if error == 0 else 2 * stats.t.sf(abs(effect / error), len(differences) - 1)
     return Comparison(effect, low, high, p)
 
 
-def mean_interval(values: Sequence[float], folds_per_repeat: int) -> tuple[float, float]:
-    """The 95 % interval of the mean of a score's fold values, by the same variance."""
-    return _interval(statistics.fmean(values), _corrected_error(values, folds_per_repeat), len(values))
+def holm(ps: Sequence[float | None]) -> list[float | None]:
+    """p values corrected for so many tests (Holm 1979), in their order; None stays, and counts as a test."""
+    corrected: list[float | None] = [None] * len(ps)
+    least = 0.0
+    for rank, i in enumerate(sorted((i for i, p in enumerate(ps) if p is not None), key=lambda i: ps[i])):
+        least = max(least, min(1.0, (len(ps) - rank) * ps[i]))
+        corrected[i] = least
+    return corrected
 
 
-def _corrected_error(values: Sequence[float], folds_per_repeat: int) -> float:
+def mean_interval(values: Sequence[float], folds_per_repeat: int, kept: float = 1) -> tuple[float, float]:
+    """The 95 % interval of the mean of a score's fold values, by the same variance.
+
+    kept: the share of the training images that were trained on.
+    """
+    return _interval(statistics.fmean(values), _corrected_error(values, folds_per_repeat, kept), len(values))
+
+
+def _corrected_error(values: Sequence[float], folds_per_repeat: int, kept: float) -> float:
     """The corrected standard error of the mean."""
-    return math.sqrt(statistics.variance(values) * (1 / len(values) + 1 / (folds_per_repeat - 1)))
+    return math.sqrt(statistics.variance(values) * (1 / len(values) + 1 / (kept * (folds_per_repeat - 1))))
 
 
 def _interval(mean: float, error: float, count: int) -> tuple[float, float]:

@@ -42,12 +42,14 @@ Score = float | Undefined
 class Figure:
     """A score in each fold, and their mean and deviation.
 
-    folds_per_repeat: how many folds make one cross-validation. The deviation is that of the folds themselves
+    folds_per_repeat: how many folds make one cross-validation. kept: the share of the training images that were
+    trained on. The deviation is that of the folds themselves
     (divisor n, not n - 1). What is undefined in one fold is undefined.
     """
 
     folds: tuple[Score, ...]
     folds_per_repeat: int
+    kept: float = 1
 
     @property
     def undefined(self) -> Undefined | None:
@@ -70,12 +72,14 @@ class Figure:
         """95 % interval of the mean, which knows that training folds overlap (leanet.evaluation.comparison)."""
         if self.undefined:
             return self.undefined
-        low, high = mean_interval(self.folds, self.folds_per_repeat)
+        low, high = mean_interval(self.folds, self.folds_per_repeat, self.kept)
         return max(low, 0.0), min(high, 1.0)  # no score lies beyond
 
     def against(self, other: "Figure") -> Comparison | Undefined:
         """This figure less `other` on the same folds."""
-        return self.undefined or other.undefined or compare(self.folds, other.folds, self.folds_per_repeat)
+        return (
+            self.undefined or other.undefined or compare(self.folds, other.folds, self.folds_per_repeat, self.kept)
+        )
 
     @property
     def numbers(self) -> dict[str, float | str]:

@@ -105,6 +105,31 @@ function chart(series, xName, yName, height = 260) {
   return el("figure", {}, drawing, el("figcaption", {}, `${yName} by ${xName}`, el("ul", {}, ...key)));
 }
 
+/** A forest plot: of each row {name, mean, low, high} the mean of F1 and its interval, on a scale from 0 to 1. */
+function forest(rows) {
+  const [width, left, line] = [620, 290, 24];
+  const height = rows.length * line + 42;
+  const lowest = Math.max(0, Math.floor(Math.min(...rows.map((row) => row.low)) * 10) / 10);
+  const X = (x) => left + ((x - lowest) / (1 - lowest || 1)) * (width - left - 20);
+  const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img",
+    "aria-label": "F1 of each row with its 95 % interval" });
+  for (const part of [0, 0.5, 1]) {
+    const x = lowest + part * (1 - lowest);
+    drawing.append(svg("line", { x1: X(x), x2: X(x), y1: 4, y2: height - 34, class: "axis" }),
+      svg("text", { x: X(x), y: height - 20, "text-anchor": "middle" }, String(+x.toFixed(2))));
+  }
+  drawing.append(svg("text", { x: (left + width) / 2, y: height - 4, "text-anchor": "middle" }, "F1"));
+  rows.forEach((row, i) => {
+    const y = i * line + 16;
+    drawing.append(svg("text", { x: left - 10, y: y + 4, "text-anchor": "end" }, row.name),
+      svg("line", { x1: X(row.low), x2: X(row.high), y1: y, y2: y, class: "interval" }),
+      svg("circle", { cx: X(row.mean), cy: y, r: 4, class: "mean" }));
+  });
+  return el("figure", {}, drawing, el("figcaption", {},
+    "F1, mean over test folds, with its 95 % interval. Intervals that overlap do not say that rows are equal: " +
+    "differences are judged fold by fold, in the sentences above."));
+}
+
 /** Thumbnails of [place, fold, score] in their order; mistakes are framed. */
 function strip(set, scores) {
   const box = el("div", { class: "strip" });
@@ -175,15 +200,36 @@ function openRow(set, row) {
       : null);
 }
 
+/** The images that the primary row mistakes, with their maps. */
+function mistakes(set) {
+  const row = set.rows.find((each) => each.name === set.primary);
+  const wrong = row.scores.filter(([place, , score]) => score > 0.5 !== (set.images[place].label === 1));
+  const pairs = wrong.slice(0, 12).map(([place, , score]) => {
+    const image = set.images[place];
+    return el("button", { type: "button", class: "mistake", click: () => openImage(set, place) },
+      el("img", { src: image.src, alt: image.path, loading: "lazy" }),
+      el("img", { src: image.map, alt: "its anomaly map", loading: "lazy" }),
+      el("span", {}, `${image.label ? "anomalous, missed" : "normal, false alarm"}: ${score.toFixed(2)}`));
+  });
+  return el("section", {}, el("h3", {}, `Mistaken by ${row.name} (${wrong.length})`),
+    el("p", { class: "note" }, "Image and anomaly map; the score of an anomalous image should be above 0.5. Where the " +
+      "label is wrong, the network may be right."),
+    wrong.length ? el("div", { class: "strip" }, ...pairs) : el("p", {}, "none"));
+}
+
 function showSet(set) {
   const byName = new Map(set.rows.map((row) => [row.name, row]));
   const open = (name) => (byName.has(name) ? () => openRow(set, byName.get(name)) : null);
   const curves = set.rows.filter((row) => row.loss.length).map((row) => ({ name: row.name, points: row.loss }));
   return el("section", { id: `set-${set.name}` },
-    el("h2", {}, set.name), el("p", {}, set.counts, ". Click a row for its folds and its mistaken images."),
+    el("h2", {}, set.name), el("p", { class: "summary" }, set.summary),
+    el("ul", { class: "remarks" }, ...set.remarks.map((remark) => el("li", {}, remark))),
+    el("p", {}, set.counts, ". Click a row for its folds and its mistaken images."),
     set.findings.length ? el("ul", { class: "findings" }, ...set.findings.map((line) => el("li", {}, line))) : null,
     ...set.tables.slice(0, 1).map((t) => table(t, open)),
-    el("ul", {}, ...set.remarks.map((remark) => el("li", {}, remark))),
+    set.forest.length ? forest(set.forest) : null,
+    mistakes(set),
+    set.precisionRecall.length ? chart(set.precisionRecall, "recall", "precision") : null,
     ...set.tables.slice(1).map((t) => table(t, open)),
     set.sweep.length ? chart(set.sweep, "share of anomalous images in the set (Fig. 4)", "F1") : null,
     ...set.pictures.map((picture, i) => el("details", i ? {} : { open: "" }, el("summary", {}, picture.caption),

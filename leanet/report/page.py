@@ -6,18 +6,20 @@ What is shown is data (JSON) in the page; page.html, page.css and page.js beside
 import base64
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from leanet.evaluation.counts import pooled_curve
 from leanet.evaluation.scores import THRESHOLD, score_images
 from leanet.images import imageset
 from leanet.images.imageset import ImageSet
 from leanet.report.pictures import MAP_TOP, heat
 from leanet.report.results import Results
-from leanet.report.tables import Table, proportion, title
+from leanet.report.tables import Table, named, proportion, title
 
 HERE = Path(__file__).parent
 SIDE = 128  # pixels of an image on the page, at most
@@ -40,15 +42,15 @@ def page(sections: list[dict], facts: dict[str, str]) -> str:
 def section(
     results: Results,
     tables: list[Table],
-    remarks: list[str],
+    said: list[str],
     pictures: dict[str, Path],
     data: ImageSet,
     maps: Path,
 ) -> dict:
     """What the page shows of one data set.
 
-    pictures: files by caption. maps: the folder of the anomaly maps; each image is shown with that by the fold
-    which it is tested in.
+    said: the result in words, the sentence that comes first at its head. pictures: files by caption. maps: the
+    folder of the anomaly maps; each image is shown with that by the fold which it is tested in.
     """
     maps_by = [imageset.load_maps(maps, fold, data) for fold in range(results.folds)]
     shown = _shown(results)
@@ -58,7 +60,21 @@ def section(
         "counts": f"{results.positives} anomalous, {results.negatives} normal images",
         "findings": results.findings["remarks"],
         "tables": [_table(table) for table in tables],
-        "remarks": remarks,
+        "primary": named(results, results.primary),
+        "summary": said[0],
+        "remarks": said[1:],
+        "forest": [
+            {"name": named(results, row), "mean": s.f1.mean, "low": s.f1.interval[0], "high": s.f1.interval[1]}
+            for row, s in results.scores.items()
+            if not s.f1.undefined
+        ],
+        "precisionRecall": [
+            {
+                "name": named(results, row),
+                "points": [[round(float(x), 4), round(float(y), 4)] for x, y in zip(*curve, strict=True)],
+            }
+            for row, curve in _curves(results)
+        ],
         "rows": [_row(results, row, place) for row in results.scores],
         "sweep": [
             {
@@ -82,6 +98,13 @@ def section(
         ],
         "pictures": [{"caption": caption, "src": _embed_file(file)} for caption, file in pictures.items()],
     }
+
+
+def _curves(results: Results) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray]]]:
+    """Recall and precision of each row, where both classes were tested."""
+    for row, table in results.predictions.items():
+        if table["label"].nunique() == 2:
+            yield row, pooled_curve(table, results.folds)
 
 
 def _shown(results: Results) -> np.ndarray:
@@ -123,7 +146,7 @@ def _row(results: Results, row: str, place: dict[str, int]) -> dict:
     history = results.history.get(row)
     loss = {} if history is None else history.groupby("epoch")["loss"].mean()
     return {
-        "name": title(row),
+        "name": named(results, row),
         "folds": folds,
         # place on the page, fold, score: highest score first
         "scores": [[place[image.path], int(image.fold), round(image.score, 4)] for image in on_page.itertuples()],

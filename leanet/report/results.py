@@ -1,7 +1,8 @@
 """What the stages left on disk about one data set, read once for tables, plots and page."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import pandas as pd
 
@@ -10,6 +11,7 @@ from leanet.core import paths
 from leanet.evaluation import predictions
 from leanet.evaluation.baselines import BASELINES, LAB_HISTOGRAM
 from leanet.evaluation.comparison import Comparison
+from leanet.evaluation.counts import Counts, count
 from leanet.evaluation.scores import Figure, RowScores, Score, Undefined, at_points, score_cells, score_row
 from leanet.images import imageset
 from leanet.training.settings import Recipe
@@ -39,6 +41,16 @@ class Results:
     history: dict[str, pd.DataFrame]
     sweep: dict[str, dict[float, Figure]]
     localization: dict[str, Figure]
+
+    @cached_property
+    def counts(self) -> dict[str, Counts]:
+        """How many images each row finds."""
+        return {row: count(table, self.manifest, self.folds) for row, table in self.predictions.items()}
+
+    @property
+    def primary(self) -> str:
+        """The row whose difference to its plain ADN was named beforehand: the last one of params.yaml's rows."""
+        return [row for row in self.scores if row not in BASELINES][-1]
 
     @property
     def positives(self) -> int:
@@ -118,5 +130,9 @@ def _sweep(
         swept = predictions.read(paths.sweep(dataset, row))
         point = swept["point"].iloc[0]
         both = pd.concat([full[row][full[row]["point"] == point], swept])
-        curves[row] = {share: _by_point(table, folds)[point] for share, table in both.groupby("share")}
+        positives = full[row].drop_duplicates("path")["label"].mean()
+        curves[row] = {
+            share: replace(_by_point(table, folds)[point], kept=1 - positives * (1 - share))
+            for share, table in both.groupby("share")
+        }
     return curves

@@ -38,6 +38,12 @@ def title(row: str) -> str:
     return NAMES.get(adn, adn) + NAMES.get(kind or external, "")
 
 
+def named(results: Results, row: str) -> str:
+    """A row's name; one with a CAAN says that its own output counts as well, where it does (recipe fast)."""
+    caan = row not in BASELINES and rows.parts(row).external in ("resnet", "mobilenet")
+    return title(row) + (" with its vote" if caan and results.recipe == "fast" else "")
+
+
 @dataclass(frozen=True)
 class Table:
     """A table in words and numbers.
@@ -100,8 +106,30 @@ def _sort_key(value: object) -> object:
 
 def tables(results: Results) -> list[Table]:
     """All tables of one data set; those that have no rows are left out."""
-    every = (f1_table, looks_table, paper_table, points_table, sweep_table, map_table)
+    every = (counts_table, f1_table, looks_table, paper_table, points_table, sweep_table, map_table)
     return [table for table in (make(results) for make in every) if table.rows]
+
+
+def counts_table(results: Results) -> Table:
+    """How many images each row finds: the table to read first."""
+    lines = [
+        {
+            "row": named(results, row),
+            "anomalous images found": counts.found,
+            "false alarms": counts.alarms,
+            "F1, all folds together": counts.f1,
+            "average precision": results.scores[row].average_precision,
+        }
+        for row, counts in results.counts.items()
+    ]
+    return Table(
+        "counts",
+        "What is found",
+        "Every image is judged once, by a network that has not seen it, at the threshold 0.5. In brackets the "
+        "95 % interval of the share; images of one group count as one. Average precision needs no threshold: 1 "
+        "where all anomalous images rank above all normal ones; mean ± spread over folds.",
+        lines,
+    )
 
 
 def f1_table(results: Results) -> Table:
@@ -110,7 +138,7 @@ def f1_table(results: Results) -> Table:
     for row, s in results.scores.items():
         lines.append(
             {
-                "row": title(row),
+                "row": named(results, row),
                 "F1": s.f1,
                 "95 % interval": _interval(s.f1),
                 "F1, tuned threshold": s.tuned_f1,
@@ -126,7 +154,7 @@ def f1_table(results: Results) -> Table:
         )
     return Table(
         "f1",
-        "F1 of the anomalous class, mean ± deviation over test folds",
+        "F1 of the anomalous class, mean ± spread over test folds",
         "Each fold at the attention point that is best on the other folds; paper protocol: at the point "
         "(beside it) that is best on the very folds it is scored on. Tuned threshold: the one that is best on the "
         "other folds, in place of 0.5. Against: mean difference over the same folds, its 95 % interval and p by "
@@ -151,7 +179,7 @@ def looks_table(results: Results) -> Table:
         blurred = score_cells(of_kind["blurred"])["auroc"]
         lines.append(
             {
-                "row": title(row),
+                "row": named(results, row),
                 "AUROC": results.scores[row].auroc,
                 "AUROC, object blurred away": Figure(tuple(blurred.sort_index(level="fold")), results.folds),
                 "verdicts changed by other surroundings": changed(results.predictions[row], of_kind["exchanged"]),
@@ -285,49 +313,12 @@ def _mean(figure: Figure) -> float | str:
     return str(figure.undefined) if figure.undefined else figure.numbers["mean"]
 
 
-def remarks(results: Results) -> list[str]:
-    """What the F1 table says in words: whether the border tells the classes apart, how the best row compares with
-    a histogram, and where the map helps."""
-    shortcut = border_shortcut(results.scores[BORDER_HISTOGRAM].auroc)
-    networks = [row for row, s in results.scores.items() if row not in BASELINES and not s.f1.undefined]
-    best = max(networks, key=lambda row: results.scores[row].f1.mean, default=None)
-    said = [] if best is None else [(best, "the colour histogram", results.against_histogram(best))]
-    said += [(row, f"plain {title(plain(row))}", results.against_plain(row)) for row in networks]
-    return [
-        *([shortcut] if shortcut else []),
-        *(
-            f"{title(row)} is {verdict(comparison)} {other}: {comparison}."
-            for row, other, comparison in said
-            if isinstance(comparison, Comparison)
-        ),
-    ]
-
-
-def border_shortcut(auroc: Figure) -> str | None:
-    """What to say of the border's AUROC; None where its interval holds 0.5, which is chance."""
-    if auroc.undefined or auroc.interval[0] <= 0.5:
-        return None
-    low, high = auroc.interval
-    return (
-        f"The outermost pixels alone tell the classes apart: AUROC {auroc.mean:.2f} [{low:.2f}, {high:.2f}]. "
-        "Chance is 0.5. All that follows may be the camera, not the object."
-    )
-
-
-def verdict(comparison: Comparison) -> str:
-    """What may be said of a difference."""
-    if round(comparison.effect, 3) == 0:
-        return "no different from"
-    word = "above" if comparison.effect > 0 else "below"
-    if comparison.p is None:
-        return f"{word}, by the same in every fold,"
-    return word if comparison.p < 0.05 else f"{word}, but within chance of,"
-
-
 def markdown(results: Results, made: list[Table], said: list[str]) -> str:
-    """One data set's tables, and what to make of the first."""
+    """One data set's tables; said: the result in words, the sentence that comes first at its head."""
+    summary, *remarks = said
     first, *others = (f"### {table.title}\n\n{table.note}\n\n{table.markdown}\n" for table in made)
     heading = f"## {results.dataset} ({results.positives} anomalous, {results.negatives} normal images)\n"
-    remarks = results.findings["remarks"]
-    found = [*(f"- {line}" for line in remarks), ""] if remarks else []
-    return "\n".join([heading, *found, first, *(f"- {line}" for line in said), "", *others])
+    found = results.findings["remarks"]
+    found = [*(f"- {line}" for line in found), ""] if found else []
+    told = [*(f"- {line}" for line in remarks), ""] if remarks else []
+    return "\n".join([heading, f"**{summary}**\n", *told, *found, first, *others])

@@ -1,3 +1,6 @@
+import math
+import statistics
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -5,7 +8,7 @@ from sklearn.datasets import make_moons
 from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
 from sklearn.svm import SVC
 
-from leanet.evaluation.comparison import compare, mean_interval
+from leanet.evaluation.comparison import compare, holm, mean_interval
 
 
 def test_a_worked_example_of_the_literature():
@@ -47,3 +50,18 @@ def test_an_interval_is_wider_than_if_folds_were_independent():
     low, high = mean_interval(values, folds_per_repeat=5)
     plain = stats.t.interval(0.95, 4, np.mean(values), stats.sem(values))
     assert (high - low) / (plain[1] - plain[0]) == pytest.approx(1.5)  # √((1/5 + 1/4) / (1/5))
+
+
+def test_holm_is_the_published_procedure():
+    """Four tests, of which each is compared with 0.05 over those that are left (Holm 1979, section 3)."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, None, 0.02]) == [1, None, pytest.approx(0.06)]
+    assert holm([]) == []
+
+
+def test_fewer_training_images_widen_an_interval():
+    values = [0.92, 0.94, 0.90, 0.96, 0.93]
+    variance = statistics.variance(values)
+    low, high = mean_interval(values, folds_per_repeat=5, kept=0.5)
+    reach = stats.t.ppf(0.975, 4) * math.sqrt(variance * (1 / 5 + 1 / (0.5 * 4)))
+    assert (high - low) / 2 == pytest.approx(reach)

@@ -18,17 +18,15 @@ from leanet.report.results import Results
 from leanet.report.tables import (
     NOT_RUN,
     Table,
-    border_shortcut,
     f1_table,
     markdown,
     metrics,
     paper_table,
     proportion,
-    remarks,
     tables,
     title,
-    verdict,
 )
+from leanet.report.words import border_shortcut, difference, remarks, summary
 from leanet.run import leftovers
 
 
@@ -41,6 +39,7 @@ def results(dataset="potato", named=("resnet18", "resnet18-direct", *BASELINES))
     )
     folds = np.arange(24) // 8  # so that every fold has both labels
     manifest["repeat1"] = folds
+    manifest["group"] = np.arange(24)
     predictions, scores = {}, {}
     for at, row in enumerate(named):
         score = np.clip(0.3 * labels * (at + 1) / 2 + rng.uniform(0.1, 0.6, 24), 0, 1)
@@ -108,15 +107,34 @@ def test_a_row_without_its_plain_adn_says_so_and_a_set_of_another_size_too():
     assert "has 50 anomalous and 152 normal images, this one 8 and 16" in paper_table(results("potato")).note
 
 
-def test_remarks_do_not_sell_chance():
-    assert verdict(Comparison(0.1, -0.1, 0.3, p=0.2)) == "above, but within chance of,"
-    assert verdict(Comparison(-0.1, -0.2, -0.05, p=0.01)) == "below"
-    assert verdict(Comparison(0.1, 0.1, 0.1, p=None)) == "above, by the same in every fold,"
-    assert verdict(Comparison(0.0, 0.0, 0.0, p=None)) == "no different from"
-    _, *said = remarks(results())  # the first is of the border
-    assert [line.split(" is ")[0] for line in said] == ["ResNet18 + Direct Attention"] * 2
-    assert "the colour histogram" in said[0]
-    assert "plain ResNet18" in said[1]
+def test_what_is_undecided_is_called_so_with_what_it_may_be():
+    said = difference("a", "b", Comparison(0.02, -0.09, 0.12, p=0.6), p=0.6, how="by Holm")
+    assert said == "Undecided: a against b, a difference of F1 between -0.09 and +0.12 (p = 0.60, by Holm)."
+    said = difference("a", "b", Comparison(-0.1, -0.2, -0.05, p=0.005), p=0.005, how="")
+    assert said == "a is below b by 0.10, between -0.20 and -0.05 (p < 0.01)."
+    # Sure by itself, and not among so many.
+    assert difference("a", "b", Comparison(0.1, 0.0, 0.2, p=0.04), p=0.12, how="by Holm").startswith("Undecided")
+    assert "in every fold" in difference("a", "b", Comparison(0.1, 0.1, 0.1, p=None), None, "")
+    ours = results(named=("resnet18", "resnet18-direct", "resnet18-resnet", *BASELINES))
+    _, first, second, third = remarks(ours)  # the first is of the border
+    assert "Direct Attention" in first
+    assert "by Holm" in first
+    assert "ResNet-based CAAN with its vote" in second
+    assert "named beforehand" in second
+    assert "counting colours" in third
+
+
+def test_the_first_sentence_counts_images():
+    ours = results()
+    row = ours.predictions["resnet18-direct"]
+    found, raised = (int(((row["score"] > 0.5) & (row["label"] == label)).sum()) for label in (1, 0))
+    said = summary(ours)
+    assert said.startswith(
+        f"ResNet18 + Direct Attention finds {found} of 8 anomalous images and raises {raised or 'no'}"
+    )
+    assert f"false alarm{'s' * (raised != 1)} on 16 normal ones; plain ResNet18 finds " in said
+    assert "counting colours finds" in said
+    assert "the border alone finds" in said
 
 
 def test_a_border_that_tells_the_classes_apart_is_said_first():
@@ -124,7 +142,7 @@ def test_a_border_that_tells_the_classes_apart_is_said_first():
     low, high = ours.scores["border-histogram"].auroc.interval
     assert low > 0.5
     auroc = f"AUROC {ours.scores['border-histogram'].auroc.mean:.2f} [{low:.2f}, {high:.2f}]"
-    assert remarks(ours)[0].startswith(f"The outermost pixels alone tell the classes apart: {auroc}.")
+    assert remarks(ours)[0].startswith(f"What surrounds the objects alone tells the classes apart: {auroc}, ")
     by_chance = Figure((0.4, 0.55, 0.7), 3)
     assert border_shortcut(by_chance) is None
     assert border_shortcut(Figure((0.4, Undefined("no anomalous image"), 0.7), 3)) is None
@@ -139,7 +157,7 @@ def test_the_axis_of_fewer_positives_is_that_of_the_papers_figure():
 
 def test_undefined_figures_are_said_everywhere():
     ours = results()
-    text = markdown(ours, tables(ours), remarks(ours))
+    text = markdown(ours, tables(ours), [summary(ours), *remarks(ours)])
     assert "undefined (fold 1: the set has no masks)" in text
     assert "nan" not in text.lower()
     assert "- Pairs of exact duplicates: 1: a.png and b.png." in text
@@ -170,7 +188,7 @@ def test_a_name_cannot_break_out_of_the_page(tmp_path):
     for fold in range(ours.folds):
         np.save(tmp_path / f"fold{fold}.npy", np.zeros((24, 8, 8), np.float16))
     imageset.seal(tmp_path)
-    made = section(ours, tables(ours), [], {}, data, tmp_path)
+    made = section(ours, tables(ours), [""], {}, data, tmp_path)
     html = page([made], {})
     assert "</script><script>alert" not in html
     assert html.count("<script") == 2
@@ -241,8 +259,8 @@ def test_a_row_opens_its_folds_and_images(opened, finished):
 
 
 def test_pictures_and_curves_are_on_the_page(opened):
-    for summary in opened.locator("details:not([open]) > summary").all()[::-1]:
-        summary.click()
+    for shown in opened.locator("details:not([open]) > summary").all()[::-1]:
+        shown.click()
     pictures = opened.locator("details img")
     assert (
         pictures.count() == 4 + 2
@@ -250,9 +268,10 @@ def test_pictures_and_curves_are_on_the_page(opened):
     for i in range(pictures.count()):
         pictures.nth(i).scroll_into_view_if_needed()
         opened.wait_for_function("image => image.naturalWidth > 100", arg=pictures.nth(i).element_handle())
-    assert (
-        opened.locator("section svg polyline").count() == 1 + len(BASELINES) + 2
-    )  # the sweep's curves; the rows' losses
+    rows = 2 + len(BASELINES)
+    # Precision and recall; the sweep's curves; the rows' losses.
+    assert opened.locator("section svg polyline").count() == rows + 1 + len(BASELINES) + 2
+    assert opened.locator("svg .mean").count() == rows  # the forest plot
 
 
 def test_the_page_fits_a_phone_and_the_dark(opened):

@@ -1,0 +1,80 @@
+"""The result in words: what the primary row finds, whether what surrounds the object tells, what is undecided."""
+
+from leanet.evaluation.baselines import BASELINES, BORDER_HISTOGRAM, LAB_HISTOGRAM
+from leanet.evaluation.comparison import Comparison, holm
+from leanet.evaluation.counts import Counts
+from leanet.evaluation.scores import Figure
+from leanet.report.results import Results, plain
+from leanet.report.tables import named
+
+LEVEL = 0.05
+
+
+def summary(results: Results) -> str:
+    """The result in one sentence, of the primary row (leanet.report.results.Results.primary)."""
+    row = results.primary
+    others = [
+        (f"plain {named(results, plain(row))}", plain(row)),
+        ("counting colours", LAB_HISTOGRAM),
+        ("the border alone", BORDER_HISTOGRAM),
+    ]
+    told = [
+        f"{name} finds {_finds(results.counts[other])}"
+        for name, other in others
+        if other in results.counts and other != row
+    ]
+    own = results.counts[row]
+    first = f"{named(results, row)} finds {own.found.hits} of {own.found.total} anomalous images {_alarms(own)}"
+    return "; ".join([first, *told]) + "."
+
+
+def _finds(counts: Counts) -> str:
+    hits, total = counts.found.hits, counts.found.total
+    return f"{f'all {hits}' if hits == total else hits or 'none'} {_alarms(counts)}"
+
+
+def _alarms(counts: Counts) -> str:
+    hits, total = counts.alarms.hits, counts.alarms.total
+    return f"and raises {hits or 'no'} false {'alarm' if hits == 1 else 'alarms'} on {total} normal ones"
+
+
+def remarks(results: Results) -> list[str]:
+    """What else the tables say, a sentence each: of shortcuts, and of the differences between rows."""
+    said = [border_shortcut(results.scores[BORDER_HISTOGRAM].auroc)]
+    asked = {
+        row: results.against_plain(row) for row in results.scores if row not in BASELINES and plain(row) != row
+    }
+    asked = {row: comparison for row, comparison in asked.items() if isinstance(comparison, Comparison)}
+    others = [row for row in asked if row != results.primary]
+    corrected = dict(zip(others, holm([asked[row].p for row in others]), strict=True))
+    for row, comparison in asked.items():
+        p, how = (comparison.p, "named beforehand") if row == results.primary else (corrected[row], "by Holm")
+        said.append(difference(named(results, row), f"plain {named(results, plain(row))}", comparison, p, how))
+    if isinstance(comparison := results.against_histogram(results.primary), Comparison):
+        said.append(difference(named(results, results.primary), "counting colours", comparison, comparison.p, ""))
+    return [line for line in said if line]
+
+
+def difference(row: str, other: str, comparison: Comparison, p: float | None, how: str) -> str:
+    """What may be said of a difference of F1; p: corrected as `how` says, None where all folds differ alike."""
+    low, high = f"{comparison.low:+.2f}", f"{comparison.high:+.2f}"
+    if p is None:
+        return f"{row} differs from {other} by {comparison.effect:+.3f} in every fold."
+    test = f"p = {p:.2f}" if p >= 0.01 else "p < 0.01"
+    test += f", {how}" if how else ""
+    if p >= LEVEL:
+        return f"Undecided: {row} against {other}, a difference of F1 between {low} and {high} ({test})."
+    word = "above" if comparison.effect > 0 else "below"
+    return f"{row} is {word} {other} by {abs(comparison.effect):.2f}, between {low} and {high} ({test})."
+
+
+def border_shortcut(auroc: Figure) -> str | None:
+    """What to say of the border's AUROC; None where its interval holds 0.5, which is chance."""
+    if auroc.undefined or auroc.interval[0] <= 0.5:
+        return None
+    low, high = auroc.interval
+    return (
+        "What surrounds the objects alone tells the classes apart: "
+        f"AUROC {auroc.mean:.2f} [{low:.2f}, {high:.2f}], where chance is 0.5. "
+        "All that follows may be the camera, not the object."
+    )
