@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 
 from benchmarks.attention import table, units
-from benchmarks.attention.trials import MOST_POSITIVES
+from benchmarks.attention.trials import FOLDS, MOST_POSITIVES
 from benchmarks.attention.variants import VARIANTS
 from leanet.core.progress import Progress
 
@@ -19,7 +19,15 @@ from leanet.core.progress import Progress
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.attention", description=__doc__)
     parser.add_argument("folder", type=Path, help="of what is kept")
-    parser.add_argument("--sets", nargs="+", default=["medium", "hard"], help="of " + ", ".join(units.SETS))
+    parser.add_argument(
+        "--sets", nargs="+", default=["medium", "hard"], help="of " + ", ".join(units.LEAVES) + ", or folders"
+    )
+    parser.add_argument(
+        "--photographs",
+        type=Path,
+        default=Path(),
+        help="where folders of photographs are; NAME-filled fills their backgrounds",
+    )
     parser.add_argument("--counts", nargs="+", type=int, default=[5, 20], help="training positives a fold")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), metavar="NAME", help=", ".join(VARIANTS))
@@ -34,7 +42,9 @@ def main() -> None:
         parser.error(f"--counts: at most {MOST_POSITIVES} training positives a fold")
     if not arguments.table:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(arguments.workers, context, initializer=units.start) as pool:
+        with ProcessPoolExecutor(
+            arguments.workers, context, initializer=units.start, initargs=(arguments.photographs,)
+        ) as pool:
             for step, todo in (
                 (units.prepare, list(product(arguments.sets, arguments.seeds))),
                 (
@@ -44,7 +54,7 @@ def main() -> None:
                         for seed, count, set_, name in product(
                             arguments.seeds, arguments.counts, arguments.sets, arguments.variants
                         )
-                        for fold in units.trial_of(set_, seed).folds
+                        for fold in (range(FOLDS) if set_ not in units.LEAVES else [0])
                     ],
                 ),
             ):

@@ -22,15 +22,22 @@ from leanet.color.left_out import LeftOut, colourisers, makers, of_tested
 from leanet.color.settings import TrainUNet
 from leanet.color.unet import UNet
 from leanet.core import device as devices
-from leanet.images import leaf
+from leanet.images import layout, leaf
+from leanet.images.decoding import decode
 from leanet.images.imageset import ImageSet
-from leanet.images.sampling import assign_folds
+from leanet.images.preparation import FILL, prepare
+from leanet.images.sampling import assign_folds, sample
+from leanet.images.settings import Preparation
 from leanet.training.job import Place
 from leanet.training.ondevice import OnDevice
 from leanet.training.recipe import turned
 
 SIDE = 64
 NORMALS, MOST_POSITIVES, TESTED = 120, 40, 500  # leaves; of each class that is tested
+PHOTOGRAPHED, UNSAMPLED = (
+    (152, 50),
+    200,
+)  # photographs: normal and anomalous ones; anomalous ones beside the sample
 FOLDS = 5
 UNET = TrainUNet(
     epochs=30,
@@ -59,6 +66,7 @@ class Trial:
     labels: np.ndarray
     fold_of: np.ndarray
     folds: tuple[int, ...]
+    filled: bool = False  # whether backgrounds are
 
     def tested(self, fold: int) -> np.ndarray:
         return np.flatnonzero((self.fold_of == fold) | (self.fold_of == -1))
@@ -95,6 +103,26 @@ def leaves(difficulty: str, seed: int) -> Trial:
     return Trial(np.stack([each.image for each in drawn]), labels, fold_of, folds=(0,))
 
 
+def photographs(folder: Path, seed: int, *, fill: bool) -> Trial:
+    """PHOTOGRAPHED normal and anomalous images in `folder`, in five folds, and UNSAMPLED more anomalous ones."""
+    items = layout.read(folder)
+    normals, positives = PHOTOGRAPHED
+    sampled = sample(items, (normals, positives), seed)
+    taken = {item.path for item in sampled}
+    rest = sample([item for item in items if item.label and item.path not in taken], (0, UNSAMPLED), seed)
+    how = Preparation(border=0.05, white_balance=False, background="fill" if fill else "keep")
+    images = [prepare(decode(folder / item.path, SIDE), how)[0] for item in (*sampled, *rest)]
+    labels = np.array([item.label for item in sampled])
+    fold_of = assign_folds(labels, np.arange(len(labels)), FOLDS, seed)
+    return Trial(
+        np.stack(images),
+        np.concatenate([labels, np.ones(len(rest), int)]),
+        np.concatenate([fold_of, np.full(len(rest), -1)]),
+        folds=tuple(range(FOLDS)),
+        filled=fill,
+    )
+
+
 def write_maps(trial: Trial, seed: int, folder: Path) -> None:
     """Train the colourisers that the trial needs, and write the maps of all images for each fold.
 
@@ -121,10 +149,11 @@ def write_maps(trial: Trial, seed: int, folder: Path) -> None:
         for number in np.unique(by):
             chosen = np.flatnonzero(by == number)
             for batch, lab in batches(trial.images, chosen):
-                pair[batch, :3], turns[batch] = map_kinds(network(every[number]), lab)
+                pair[batch, :3], turns[batch] = on_object(map_kinds(network(every[number]), lab), trial, batch)
                 pair[batch, 3] = lab[:, 0]  # L*, for `expected`
         for batch, lab in batches(trial.images, np.arange(len(by))):
-            own[batch] = map_kinds(network((fold,)), lab)[0][:, :1]
+            one, _ = on_object(map_kinds(network((fold,)), lab), trial, batch)
+            own[batch] = one[:, :1]
         normals = np.flatnonzero((trial.labels == 0) & (trial.fold_of != fold) & (trial.fold_of != -1))
         pair[:, 3] = expected(pair, normals)
         for name, array in (("pair", pair), ("turns", turns), ("own", own)):
@@ -170,6 +199,14 @@ def map_kinds(network: UNet, lab: Tensor) -> tuple[Tensor, Tensor]:
         for colors in (recolored[0], mean)
     )
     return one, torch.cat((eight, spread), dim=1)
+
+
+def on_object(maps: tuple[Tensor, ...], trial: Trial, batch: np.ndarray) -> tuple[Tensor, ...]:
+    """Maps, 0 where a background is filled."""
+    if not trial.filled:
+        return maps
+    object_ = torch.from_numpy((trial.images[batch] != FILL).any(axis=-1))[:, None]
+    return tuple(each * object_ for each in maps)
 
 
 def expected(pair: np.ndarray, normals: np.ndarray) -> np.ndarray:

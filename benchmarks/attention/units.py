@@ -8,16 +8,27 @@ import numpy as np
 import torch
 
 from benchmarks.attention.table import file_of
-from benchmarks.attention.trials import FOLDS, Trial, leaves, write_maps
+from benchmarks.attention.trials import FOLDS, Trial, leaves, photographs, write_maps
 from benchmarks.attention.variants import VARIANTS, margins
 from leanet.core import files
 
-SETS = ("easy", "medium", "hard")
+LEAVES = ("easy", "medium", "hard")
+FILLED = "-filled"  # ends the name of a set of photographs whose backgrounds are filled
+_photographs = Path()
+
+
+def start(photographs: Path) -> None:
+    """Make a process ready; photographs: the folder with a folder a set."""
+    global _photographs
+    _photographs = photographs
+    torch.set_num_threads(1)
 
 
 @cache
 def trial_of(set_: str, seed: int) -> Trial:
-    return leaves(set_, seed)
+    if set_ in LEAVES:
+        return leaves(set_, seed)
+    return photographs(_photographs / set_.removesuffix(FILLED), seed, fill=set_.endswith(FILLED))
 
 
 def prepare(folder: Path, set_: str, seed: int) -> None:
@@ -42,7 +53,3 @@ def run(folder: Path, set_: str, seed: int, fold: int, count: int, name: str) ->
     found = margins(variant, trial.images, maps, trial.labels, train, test, seed * FOLDS + fold)
     with files.whole_file(file) as part, part.open("wb") as stream:
         np.savez(stream, labels=trial.labels[test], seconds=time.time() - started, **found)
-
-
-def start() -> None:
-    torch.set_num_threads(1)
