@@ -24,18 +24,20 @@ def summary(results: Results) -> str:
         if other in results.counts and other != row
     ]
     own = results.counts[row]
-    first = f"{named(results, row)} finds {own.found.hits} of {own.found.total} anomalous images {_alarms(own)}"
-    return "; ".join([first, *told]) + "."
+    found = f"{named(results, row)} finds {own.found.hits} of {own.found.total} anomalous images"
+    alarms = f"raises {_alarms(own) or 'no false alarm'} on {own.alarms.total} normal ones"
+    return "; ".join([f"{found} and {alarms}", *told]) + "."
 
 
 def _finds(counts: Counts) -> str:
     hits, total = counts.found.hits, counts.found.total
-    return f"{f'all {hits}' if hits == total else hits or 'none'} {_alarms(counts)}"
+    return f"{f'all {hits}' if hits == total else hits or 'none'}, with {_alarms(counts) or 'no false alarm'}"
 
 
 def _alarms(counts: Counts) -> str:
-    hits, total = counts.alarms.hits, counts.alarms.total
-    return f"and raises {hits or 'no'} false {'alarm' if hits == 1 else 'alarms'} on {total} normal ones"
+    """False alarms in words; nothing for none."""
+    hits = counts.alarms.hits
+    return f"{hits} false {'alarm' if hits == 1 else 'alarms'}" if hits else ""
 
 
 def remarks(results: Results) -> list[str]:

@@ -132,7 +132,7 @@ def test_the_first_sentence_counts_images():
     assert said.startswith(
         f"ResNet18 + Direct Attention finds {found} of 8 anomalous images and raises {raised or 'no'}"
     )
-    assert f"false alarm{'s' * (raised != 1)} on 16 normal ones; plain ResNet18 finds " in said
+    assert f"false alarm{'s' * (raised > 1)} on 16 normal ones; plain ResNet18 finds " in said
     assert "counting colours finds" in said
     assert "the border alone finds" in said
 
