@@ -1,6 +1,7 @@
 "use strict";
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const COLORS = ["#1a73e8", "#e8710a", "#188038", "#a142f4", "#d01884", "#12a4af", "#b06000", "#80868b"];
+const MOST_PAIRS = 12; // images beside their maps
 const MOST_THUMBNAILS = 120; // in a strip until all are asked for
 
 /** An element with attributes (functions become listeners) and children (texts or elements). */
@@ -200,17 +201,27 @@ function openRow(set, row) {
       : null);
 }
 
+/** An image and its map, with words below. */
+function withMap(set, place, words) {
+  const image = set.images[place];
+  return el("button", { type: "button", class: "mistake", click: () => openImage(set, place) },
+    el("img", { src: image.src, alt: image.path, loading: "lazy" }),
+    el("img", { src: image.map, alt: "its anomaly map", loading: "lazy" }),
+    el("span", {}, words));
+}
+
+/** Images whose label may be wrong. */
+function suspects(set) {
+  return el("div", { class: "strip" }, ...set.suspects.slice(0, MOST_PAIRS).map(([place, score]) =>
+    withMap(set, place, `labelled ${set.images[place].label ? "anomalous" : "normal"}, score ${score.toFixed(2)}`)));
+}
+
 /** The images that the primary row mistakes, with their maps. */
 function mistakes(set) {
   const row = set.rows.find((each) => each.name === set.primary);
   const wrong = row.scores.filter(([place, , score]) => score > 0.5 !== (set.images[place].label === 1));
-  const pairs = wrong.slice(0, 12).map(([place, , score]) => {
-    const image = set.images[place];
-    return el("button", { type: "button", class: "mistake", click: () => openImage(set, place) },
-      el("img", { src: image.src, alt: image.path, loading: "lazy" }),
-      el("img", { src: image.map, alt: "its anomaly map", loading: "lazy" }),
-      el("span", {}, `${image.label ? "anomalous, missed" : "normal, false alarm"}: ${score.toFixed(2)}`));
-  });
+  const pairs = wrong.slice(0, MOST_PAIRS).map(([place, , score]) =>
+    withMap(set, place, `${set.images[place].label ? "anomalous, missed" : "normal, false alarm"}: ${score.toFixed(2)}`));
   return el("section", {}, el("h3", {}, `Mistaken by ${row.name} (${wrong.length})`),
     el("p", { class: "note" }, "Image and anomaly map; the score of an anomalous image should be above 0.5. Where the " +
       "label is wrong, the network may be right."),
@@ -231,6 +242,7 @@ function showSet(set) {
     mistakes(set),
     set.precisionRecall.length ? chart(set.precisionRecall, "recall", "precision") : null,
     ...set.tables.slice(1).map((t) => table(t, open)),
+    set.suspects.length ? suspects(set) : null,
     set.sweep.length ? chart(set.sweep, "share of anomalous images in the set (Fig. 4)", "F1") : null,
     ...set.pictures.map((picture, i) => el("details", i ? {} : { open: "" }, el("summary", {}, picture.caption),
       el("figure", {}, el("img", { src: picture.src, alt: picture.caption })))),

@@ -61,6 +61,11 @@ def section(
         "findings": results.findings["remarks"],
         "tables": [_table(table) for table in tables],
         "primary": named(results, results.primary),
+        "suspects": [
+            [place[image.path], round(image.score, 4)]
+            for image in results.suspects.itertuples()
+            if image.path in place
+        ],
         "summary": said[0],
         "remarks": said[1:],
         "forest": [
@@ -108,10 +113,14 @@ def _curves(results: Results) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarra
 
 
 def _shown(results: Results) -> np.ndarray:
-    """Indices of the images that the page holds: those that most rows mistake first, then as they come."""
+    """Indices of the images that the page holds: suspects first, then those that most rows mistake."""
     mistakes = pd.concat(results.predictions.values())
     mistakes = mistakes[(mistakes["score"] > THRESHOLD) != (mistakes["label"] == 1)]
-    times = results.manifest["path"].map(mistakes["path"].value_counts()).fillna(0).to_numpy()
+    suspected = results.manifest["path"].isin(results.suspects["path"])
+    times = (
+        results.manifest["path"].map(mistakes["path"].value_counts()).fillna(0).to_numpy()
+        + len(results.scores) * suspected
+    )
     return np.sort(np.argsort(-times, kind="stable")[:MOST_IMAGES])
 
 

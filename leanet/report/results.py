@@ -9,10 +9,11 @@ import pandas as pd
 from leanet.attention import rows
 from leanet.core import paths
 from leanet.evaluation import predictions
-from leanet.evaluation.baselines import BASELINES, LAB_HISTOGRAM
+from leanet.evaluation.baselines import BASELINES, BORDER_HISTOGRAM, LAB_HISTOGRAM, MAP_THRESHOLD
 from leanet.evaluation.comparison import Comparison
 from leanet.evaluation.counts import Counts, count
 from leanet.evaluation.scores import Figure, RowScores, Score, Undefined, at_points, score_cells, score_row
+from leanet.evaluation.suspects import suspects
 from leanet.images import imageset
 from leanet.training.settings import Recipe
 
@@ -51,6 +52,12 @@ class Results:
     def primary(self) -> str:
         """The row whose difference to its plain ADN was named beforehand: the last one of params.yaml's rows."""
         return [row for row in self.scores if row not in BASELINES][-1]
+
+    @cached_property
+    def suspects(self) -> pd.DataFrame:
+        """Images that may be mislabelled, by all rows of networks and the colours of the whole image together."""
+        rows_ = [row for row in self.predictions if row not in (BORDER_HISTOGRAM, MAP_THRESHOLD)]
+        return suspects(self.predictions[row] for row in rows_)
 
     @property
     def positives(self) -> int:

@@ -106,7 +106,16 @@ def _sort_key(value: object) -> object:
 
 def tables(results: Results) -> list[Table]:
     """All tables of one data set; those that have no rows are left out."""
-    every = (counts_table, f1_table, looks_table, paper_table, points_table, sweep_table, map_table)
+    every = (
+        counts_table,
+        f1_table,
+        looks_table,
+        paper_table,
+        points_table,
+        sweep_table,
+        map_table,
+        suspects_table,
+    )
     return [table for table in (make(results) for make in every) if table.rows]
 
 
@@ -296,6 +305,22 @@ def map_table(results: Results) -> Table:
         "How well the anomaly map finds the place",
         "Against ground-truth masks, on test images.",
         [line],
+    )
+
+
+def suspects_table(results: Results) -> Table:
+    """Images to look at once more."""
+    lines = [
+        {"image": image.path, "label": "anomalous" if image.label else "normal", "score": round(image.score, 3)}
+        for image in results.suspects.itertuples()
+    ]
+    return Table(
+        "suspects",
+        "Labels that may be wrong",
+        "Look at these images again, the likeliest first. Networks and the colour histogram that never saw them "
+        "say the other class as surely as of images of that class (confident learning). Score: their mean, 1 is "
+        "anomalous. Most may be right, and only hard.",
+        lines,
     )
 
 
