@@ -67,6 +67,11 @@ VARIANTS = {
     "weak": Variant("φ learned, and taught by the label", "resnet", (3,), phi="learned", weak=True),
     "pooled": Variant("features pooled by M beside the mean", "resnet", (3,), phi="contrast", pooled=True),
     "points": Variant("several points at once", "resnet", (2, 3, 4)),
+    "contrast, direct": Variant("the map itself, standardised over the image", "direct", (3,), phi="contrast"),
+    "contrast, point 2": Variant("lesions are small", "resnet", (2,), phi="contrast"),
+    "contrast, point 4": Variant("coarse attention is less noisy", "resnet", (4,), phi="contrast"),
+    "contrast, points": Variant("several points at once", "resnet", (2, 3, 4), phi="contrast"),
+    "contrast, turns": Variant("both", "resnet", (3,), maps="turns", phi="contrast"),
     "signed, weak": Variant("both", "resnet", (3,), maps="signed", phi="learned", weak=True, pooled=True),
 }
 CHANNELS = {"own": 1, "pair": 1, "signed": 3, "turns": 4, "expected": 1}
@@ -108,7 +113,8 @@ class Network(nn.Module):
         if self.external is None:
             return self.adn(images), None, []
         if self.variant.external == "direct":
-            g, before = None, [F.avg_pool2d(maps, 2**self.external.point)]
+            point = self.external.point
+            g, before = None, [self._phi(point, F.avg_pool2d(maps, 2**point))]
         else:
             features: list[Tensor] = []
             g = _with_hooks(self.external, self.variant.points, maps, features.append)
