@@ -292,3 +292,11 @@ def test_models_command_lists_rows_as_json():
     assert {"row": "resnet18", "trainable": 11_177_538, "paper": 11_200_000, "points": points} in table
     (line,) = models("convnext_tiny-direct", "--side", "64")
     assert (line["paper"], line["points"]) == (None, [2, 3, 4, 5])
+
+
+def test_after_a_quick_training_no_network_is_judged_by_initial_statistics():
+    """128 steps, as many as the default's: below a thousandth is left of the initial running statistics."""
+    for row in ("resnet18", "resnet18-resnet", "resnet18-mobilenet"):
+        norms = [each for each in build(row, side=64, point=3).modules() if isinstance(each, torch.nn.BatchNorm2d)]
+        assert norms
+        assert all((1 - norm.momentum) ** 128 < 0.001 for norm in norms)
