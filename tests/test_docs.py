@@ -14,7 +14,6 @@ QUICK = {  # in place of what a command sets, so that it takes seconds
     "split.image_size": 32,
     "split.folds": 2,
     "train_unet.epochs": 1,
-    "train_unet.out_of_sample": False,
     "train_leanet.epochs": 2,
     "train_leanet.points": [1],
     "sweep.shares": [0.5],

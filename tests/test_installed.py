@@ -89,7 +89,7 @@ def elsewhere(wheel, tmp_path_factory):
         for one in extras[extra]
     }
     refused = {IMPORTED_AS.get(name, name) for name in names} - {"pydantic"}  # of the web framework's
-    assert {"dvc", "mlflow", "ray", "onnx", "yaml", "skimage"} <= refused
+    assert {"dvc", "mlflow", "ray", "onnx", "yaml", "cleanlab"} <= refused
     (root / "refusing").mkdir()
     (root / "refusing/sitecustomize.py").write_text(REFUSING.format(names=sorted(refused)))
 

@@ -52,10 +52,6 @@ def _check_names(params: Params, file: Path) -> None:
             raise InputError(f"{file}: {key} is empty, expected at least one")
     if not params.train_leanet.points:
         raise InputError(f"{file}: train_leanet.points is empty, expected points from 1 to 5")
-    if params.train_unet.out_of_sample and params.split.folds < 3:
-        raise InputError(
-            f"{file}: split.folds is {params.split.folds}, expected at least 3 with train_unet.out_of_sample: true"
-        )
     lists = {
         "rows": params.rows,
         "train_leanet.points": params.train_leanet.points,

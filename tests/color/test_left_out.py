@@ -52,6 +52,13 @@ def test_out_of_sample_no_map_is_by_a_colouriser_that_has_seen_its_image(data):
     assert all(image in seen_by(data, colourisers(data, False)[in_sample[0, image]]) for image in normals)
 
 
+def test_with_two_folds_maps_are_as_in_the_paper(data):
+    manifest = data.manifest[["label"]].assign(repeat1=np.arange(N) % 2)
+    two = ImageSet(data.images, manifest)
+    assert colourisers(two, True) == colourisers(two, False) == [(0,), (1,)]
+    assert np.array_equal(makers(two, True), makers(two, False))
+
+
 def test_a_colouriser_sees_all_normal_images_that_it_may(data):
     fold_of = data.manifest["repeat1"].to_numpy()
     expected = [i for i in range(N) if not data.labels[i] and fold_of[i] not in (1, 3)]
