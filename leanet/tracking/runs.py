@@ -105,6 +105,12 @@ def _tidy(client, experiment_id: str, key: str, written: bool = False) -> bool:
     parents = {run.info.run_id: run.info.status for run in found if PARENT not in run.data.tags}
     kept = min((run for run, status in parents.items() if status == "FINISHED"), default=None)
     spared = {run for run, status in parents.items() if status != "FINISHED"} if written else set()
+    # What has finished since the search is judged by its own writer, who may keep it in place of the one kept here.
+    spared |= {
+        run
+        for run, status in parents.items()
+        if kept and status != "FINISHED" and client.get_run(run).info.status == "FINISHED"
+    }
     for run in sorted(found, key=lambda run: PARENT in run.data.tags):  # a writer looks at the parent
         if run.data.tags.get(PARENT, run.info.run_id) not in {kept, *spared}:
             client.delete_run(run.info.run_id)
