@@ -3,10 +3,23 @@
 import torch
 from torch import Tensor
 
+LEAST = 1e-3  # of a deviation that is divided by
+
 
 def attention_map(features: Tensor) -> Tensor:
     """Eq. 2, M_p = σ(φ(g_p)): (N, C, H, W) to (N, 1, H, W) in [0, 1]; φ is the mean over channels."""
     return torch.sigmoid(features.mean(dim=1, keepdim=True))
+
+
+def contrast_map(features: Tensor) -> Tensor:
+    """Eq. 2 with contrast, of our own: the mean over channels is standardised over the image before the sigmoid.
+
+    Behind a ReLU the mean is never negative, so that Eq. 2 gives at least ½ everywhere, and 1 + M hardly differs
+    from place to place. Here M is ½ on average, and spreads alike in every image: shapes as in `attention_map`.
+    """
+    mean = features.float().mean(dim=1, keepdim=True)
+    centred = mean - mean.mean(dim=(2, 3), keepdim=True)
+    return torch.sigmoid(centred / (mean.std(dim=(2, 3), keepdim=True) + LEAST))
 
 
 def attend(features: Tensor, attention: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """External networks (section 3-2): from the anomaly map to an attention map at one of five points."""
 
+from collections.abc import Callable
 from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from leanet.attention.attention import attention_map
+from leanet.attention.attention import attention_map, contrast_map
 from leanet.attention.classifier import Classifier, take_channels
 
 
@@ -16,14 +17,16 @@ class CAAN(nn.Module):
     (N, 1, side / 2**p, side / 2**p), and the logits g (N, 2).
     """
 
-    def __init__(self, classifier: Classifier, *, point: int):
+    def __init__(self, classifier: Classifier, *, point: int, to_map: Callable[[Tensor], Tensor] = attention_map):
+        """to_map: from features to M_p; Eq. 2, or ours (leanet.attention.attention)."""
         super().__init__()
         self.classifier = classifier
         self.point = point
+        self.to_map = to_map
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         kept: list[Tensor] = []
-        logits = self.classifier(maps, self.point, lambda features: kept.append(attention_map(features)))
+        logits = self.classifier(maps, self.point, lambda features: kept.append(self.to_map(features)))
         return kept[0], logits
 
 
@@ -45,9 +48,10 @@ def build_external(name: str, *, side: int, point: int) -> CAAN | Direct:
     """The external network `name` (leanet.attention.rows) for maps of `side` pixels, attending at `point`."""
     if name == "direct":
         return Direct(point=point)
-    network = _resnet() if name == "resnet" else _mobilenet()
+    network = _mobilenet() if name == "mobilenet" else _resnet()
     take_channels(network, 1)
-    return CAAN(Classifier(network, channels=1, side=side), point=point)
+    to_map = contrast_map if name == "contrast" else attention_map
+    return CAAN(Classifier(network, channels=1, side=side), point=point, to_map=to_map)
 
 
 def _resnet() -> nn.Module:

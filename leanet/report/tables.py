@@ -23,6 +23,7 @@ NAMES = {
     "direct": " + Direct Attention",
     "mobilenet": " + MobileNet-like CAAN",
     "resnet": " + ResNet-based CAAN",
+    "contrast": " + ResNet-based CAAN, M standardised",
     LAB_HISTOGRAM: "L*a*b* histogram, random forest",
     BORDER_HISTOGRAM: "the border alone, L*a*b* histogram",
     MAP_THRESHOLD: "anomaly map alone, threshold",
@@ -40,7 +41,7 @@ def title(row: str) -> str:
 
 def named(results: Results, row: str) -> str:
     """A row's name; one with a CAAN says that its own output counts as well, where it does (recipe fast)."""
-    caan = row not in BASELINES and rows.parts(row).external in ("resnet", "mobilenet")
+    caan = row not in BASELINES and rows.parts(row).external in rows.CAANS
     return title(row) + (" with its vote" if caan and results.recipe == "fast" else "")
 
 

@@ -105,7 +105,7 @@ def _tidy(client, experiment_id: str, key: str, written: bool = False) -> bool:
     parents = {run.info.run_id: run.info.status for run in found if PARENT not in run.data.tags}
     kept = min((run for run, status in parents.items() if status == "FINISHED"), default=None)
     spared = {run for run, status in parents.items() if status != "FINISHED"} if written else set()
-    # What has finished since the search is judged by its own writer, who may keep it in place of the one kept here.
+    # What has finished since the search is its own writer's to judge: it may be kept in place of this one.
     spared |= {
         run
         for run, status in parents.items()

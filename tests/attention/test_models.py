@@ -11,6 +11,7 @@ from torch import nn
 
 from leanet.attention import rows
 from leanet.attention.adn import build_adn, imagenet_weights
+from leanet.attention.attention import attention_map, contrast_map
 from leanet.attention.caan import build_external
 from leanet.attention.classifier import Classifier
 from leanet.attention.leanet import build, loss, score
@@ -107,7 +108,10 @@ def test_attention_is_equations_2_and_3(row, point):
     g = g[0].numpy() if g else maps.numpy()
     while g.shape[-1] > f.shape[-1]:  # direct attention: the map, halved by means of 2×2
         g = (g[..., ::2, ::2] + g[..., 1::2, ::2] + g[..., ::2, 1::2] + g[..., 1::2, 1::2]) / 4
-    m = 1 / (1 + np.exp(-g.mean(axis=1, keepdims=True)))
+    g = g.mean(axis=1, keepdims=True)
+    if "contrast" in row:  # ours: standardised over the image first
+        g = (g - g.mean(axis=(2, 3), keepdims=True)) / (g.std(axis=(2, 3), keepdims=True, ddof=1) + 1e-3)
+    m = 1 / (1 + np.exp(-g))
     np.testing.assert_allclose(attended, (1 + m) * f, rtol=1e-4, atol=1e-5)
 
     assert attention.shape == (2, 1, side >> point, side >> point)
@@ -292,6 +296,20 @@ def test_models_command_lists_rows_as_json():
     assert {"row": "resnet18", "trainable": 11_177_538, "paper": 11_200_000, "points": points} in table
     (line,) = models("convnext_tiny-direct", "--side", "64")
     assert (line["paper"], line["points"]) == (None, [2, 3, 4, 5])
+
+
+def test_attention_with_contrast_tells_places_apart_where_eq_2_hardly_does():
+    features = torch.rand(4, 16, 8, 8).relu()
+    plain, contrast = attention_map(features), contrast_map(features)
+    assert plain.min() >= 0.5
+    assert (plain.amax((2, 3)) - plain.amin((2, 3))).max() < 0.2
+    assert (contrast.amax((2, 3)) - contrast.amin((2, 3))).min() > 0.6
+    expected = features.mean(1)[0]
+    expected = 1 / (1 + torch.exp(-(expected - expected.mean()) / (expected.std() + 1e-3)))
+    assert torch.allclose(contrast[0, 0], expected)
+    assert torch.isfinite(contrast_map(torch.zeros(1, 4, 8, 8))).all()
+    # A map that is brighter as a whole attends alike.
+    assert torch.allclose(contrast_map(features + 1), contrast, atol=1e-4)
 
 
 def test_after_a_quick_training_no_network_is_judged_by_initial_statistics():
