@@ -7,6 +7,7 @@ each seed: sampling, folds, first weights and draws all follow it. The plain net
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,7 @@ def write_params(root: Path, source: Path, positives: int, rows: list[str], seed
 
 def run(root: Path, stage: str, *names: str) -> tuple[float, int]:
     """Wall seconds of a stage, from the start of its Python, and how many images it trained on."""
+    shutil.copy(ROOT / "dvc.yaml", root)
     started = time.perf_counter()
     command = [sys.executable, "-m", f"stages.{stage}", "set", *names]
     done = subprocess.run(command, cwd=root, env=os.environ | {"PYTHONPATH": str(ROOT)})
