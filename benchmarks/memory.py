@@ -39,9 +39,8 @@ def make_project(root: Path, count: int) -> None:
     (root / "data/unet/noise").mkdir(parents=True)
     torch.manual_seed(0)
     for fold in range(2):
-        save_file(
-            UNet(side=SIDE, width=64, dropout=0).state_dict(), root / f"data/unet/noise/fold{fold}.safetensors"
-        )
+        unet = UNet(side=SIDE, width=params["train_unet"]["width"], dropout=0)
+        save_file(unet.state_dict(), root / f"data/unet/noise/fold{fold}.safetensors")
 
 
 # Asked of the process itself, at its end: what its parent knows of it counts the parent's own memory.
