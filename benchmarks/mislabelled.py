@@ -26,6 +26,7 @@ ROWS = ["resnet18", "resnet18-resnet"]
 
 def plant(source: Path, positives: int | None, share: float, seed: int, to: Path) -> set[str]:
     """Bring a sample of `source` to the folder `to` with the labels of a share of it turned; those images."""
+    to.mkdir()
     sources.fetch(source, to)
     items = sample(layout.read(to), (None, positives), seed)
     wrong = set(np.random.default_rng(seed).permutation(len(items))[: round(share * len(items))])
