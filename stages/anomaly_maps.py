@@ -37,10 +37,10 @@ def main(dataset: str, split: Split, train_unet: TrainUNet, precision: Precision
         recolored = ArrayFile.create(folder / "recolored.npy", np.uint8, data.images.shape)
         maps, of_altered = (
             {
-                name: ArrayFile.create(folder / f"{name}.npy", np.float16, (n, data.side, data.side))
-                for name in names
+                stem: ArrayFile.create(folder / f"{stem}.npy", np.float16, (n, data.side, data.side))
+                for stem in stems
             }
-            for n, names in (
+            for n, stems in (
                 (len(data.labels), [f"fold{fold}" for fold in data.folds]),
                 (len(altered.asked), altered.images),
             )

@@ -52,7 +52,7 @@ def jobs(
 ) -> list[Job]:
     """The trainings of `row` for `cells`.
 
-    maps: by fold, the anomaly maps of all images by the fold's colouriser, float16 (N, side, side). seed: of which
+    maps: by fold, the anomaly maps of all images for the fold's networks, float16 (N, side, side). seed: of which
     positives a share keeps; not needed where all are. altered: images that ask where a network looks, to be
     scored as well. detector_folds: those whose networks may become a detector, and keep their weights.
 

@@ -34,7 +34,9 @@ def run(arguments: argparse.Namespace) -> None:
         groups = duplicates.groups(items, pairs.exact + pairs.near)
         how = Preparation(shortcuts.BORDER, arguments.white_balance, "fill" if arguments.fill else "keep")
         objects = file.with_name("objects.npy")
-        without, _ = prepare_images(root, items, images, how, objects)
+        without, unusable = prepare_images(root, items, images, how, objects)
+        for reason in unusable.values():
+            print(f"left out: {reason}")
         objects = ArrayFile(objects) if objects.exists() else None
         found = shortcuts.find([root / item.path for item in items], images, labels, groups, objects)
 

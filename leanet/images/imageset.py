@@ -10,7 +10,7 @@ import pandas as pd
 from leanet.core.arrays import ArrayFile
 from leanet.core.errors import InputError
 from leanet.core.files import sha256
-from leanet.images.preparation import outside
+from leanet.images.preparation import LARGEST, outside
 
 SUMS = "SHA256SUMS"  # in a folder of arrays
 UNKNOWN = 255  # in a mask: an anomalous image without ground truth
@@ -71,7 +71,8 @@ class ImageSet:
     def around(self, image: int, border: float) -> np.ndarray:
         """Where the object of an image is not, bool (side, side) (leanet.images.preparation.outside)."""
         object_ = None if self.objects is None else self.objects[image] == 1
-        return outside(None if object_ is None or object_.all() else object_, self.side, border)
+        known = object_ is not None and object_.mean() <= LARGEST  # else next to nothing is around it
+        return outside(object_ if known else None, self.side, border)
 
     def tested(self, fold: int) -> np.ndarray:
         """Indices of the images that fold `fold` is scored on; nothing is ever fitted to them there."""
@@ -98,9 +99,9 @@ def load(folder: Path) -> ImageSet:
     Raises:
         InputError: the stage has not run; the array is damaged.
     """
-    for array in ("images.npy", "objects.npy"):
-        if array == "images.npy" or (folder / array).exists():
-            open_sealed(folder / array, "split")
+    open_sealed(folder / "images.npy", "split")
+    if (folder / "objects.npy").exists():
+        open_sealed(folder / "objects.npy", "split")
     return read(folder)
 
 

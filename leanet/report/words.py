@@ -43,17 +43,19 @@ def _alarms(counts: Counts) -> str:
 def remarks(results: Results) -> list[str]:
     """What else the tables say, a sentence each: of shortcuts, and of the differences between rows."""
     said = [border_shortcut(results.scores[BORDER_HISTOGRAM].auroc)]
-    asked = {
-        row: results.against_plain(row) for row in results.scores if row not in BASELINES and plain(row) != row
-    }
-    asked = {row: comparison for row, comparison in asked.items() if isinstance(comparison, Comparison)}
-    others = [row for row in asked if row != results.primary]
-    corrected = dict(zip(others, holm([asked[row].p for row in others]), strict=True))
-    for row, comparison in asked.items():
-        p, how = (comparison.p, "named beforehand") if row == results.primary else (corrected[row], "by Holm")
-        said.append(difference(named(results, row), f"plain {named(results, plain(row))}", comparison, p, how))
-    if isinstance(comparison := results.against_histogram(results.primary), Comparison):
-        said.append(difference(named(results, results.primary), "counting colours", comparison, comparison.p, ""))
+    primary = results.primary
+    asked = [
+        (row, f"plain {named(results, plain(row))}", results.against_plain(row))
+        for row in results.scores
+        if row not in BASELINES and plain(row) != row
+    ]
+    asked.append((primary, "counting colours", results.against_histogram(primary)))
+    asked = [each for each in asked if isinstance(each[2], Comparison)]
+    beforehand = [row == primary and other != "counting colours" for row, other, _ in asked]
+    rest = iter(holm([each[2].p for each, first in zip(asked, beforehand, strict=True) if not first]))
+    for (row, other, comparison), first in zip(asked, beforehand, strict=True):
+        p, how = (comparison.p, "named beforehand") if first else (next(rest), "by Holm")
+        said.append(difference(named(results, row), other, comparison, p, how))
     return [line for line in said if line]
 
 
@@ -62,8 +64,7 @@ def difference(row: str, other: str, comparison: Comparison, p: float | None, ho
     low, high = f"{comparison.low:+.2f}", f"{comparison.high:+.2f}"
     if p is None:
         return f"{row} differs from {other} by {comparison.effect:+.3f} in every fold."
-    test = f"p = {p:.2f}" if p >= 0.01 else "p < 0.01"
-    test += f", {how}" if how else ""
+    test = f"p = {p:.2f}, {how}" if p >= 0.01 else f"p < 0.01, {how}"
     if p >= LEVEL:
         return f"Undecided: {row} against {other}, a difference of F1 between {low} and {high} ({test})."
     word = "above" if comparison.effect > 0 else "below"

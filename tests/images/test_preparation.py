@@ -139,6 +139,16 @@ def test_a_set_is_prepared_and_its_findings_say_so(tiny):
     assert (altered.images["blurred"][:] == FILL).all()
 
 
+def test_an_object_that_leaves_next_to_nothing_around_it_is_as_unknown():
+    objects = np.ones((2, SIDE, SIDE), np.uint8)
+    objects[0, 0, 1] = 0
+    objects[1][~disc()] = 0
+    manifest = pd.DataFrame({"label": [0, 1], "repeat1": [0, 1]})
+    data = imageset.ImageSet(np.zeros((2, SIDE, SIDE, 3), np.uint8), manifest, objects)
+    assert np.array_equal(data.around(0, 0.05), band(SIDE, 0.05))
+    assert np.array_equal(data.around(1, 0.05), ~disc())
+
+
 def test_a_box_cuts_image_and_masks(tmp_path):
     root = make_set(tmp_path)
     rows = [

@@ -110,8 +110,8 @@ def test_a_row_without_its_plain_adn_says_so_and_a_set_of_another_size_too():
 def test_what_is_undecided_is_called_so_with_what_it_may_be():
     said = difference("a", "b", Comparison(0.02, -0.09, 0.12, p=0.6), p=0.6, how="by Holm")
     assert said == "Undecided: a against b, a difference of F1 between -0.09 and +0.12 (p = 0.60, by Holm)."
-    said = difference("a", "b", Comparison(-0.1, -0.2, -0.05, p=0.005), p=0.005, how="")
-    assert said == "a is below b by 0.10, between -0.20 and -0.05 (p < 0.01)."
+    said = difference("a", "b", Comparison(-0.1, -0.2, -0.05, p=0.005), p=0.005, how="by Holm")
+    assert said == "a is below b by 0.10, between -0.20 and -0.05 (p < 0.01, by Holm)."
     # Sure by itself, and not among so many.
     assert difference("a", "b", Comparison(0.1, 0.0, 0.2, p=0.04), p=0.12, how="by Holm").startswith("Undecided")
     assert "in every fold" in difference("a", "b", Comparison(0.1, 0.1, 0.1, p=None), None, "")
@@ -122,6 +122,7 @@ def test_what_is_undecided_is_called_so_with_what_it_may_be():
     assert "ResNet-based CAAN with its vote" in second
     assert "named beforehand" in second
     assert "counting colours" in third
+    assert "by Holm" in third
 
 
 def test_the_first_sentence_counts_images():
