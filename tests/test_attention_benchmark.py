@@ -1,15 +1,20 @@
 """The instrument that asks when attention pays: nothing leaks, and its figures are scikit-learn's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, f1_score
 
-from benchmarks.attention import table, trials, variants
+from benchmarks.attention import painting, results, table, trials, units, variants
 from benchmarks.attention.trials import Trial
 from benchmarks.attention.variants import CHANNELS, VARIANTS, Network
+from leanet.color.lab import rgb_to_lab
+from leanet.color.unet import UNet
 from leanet.images import leaf
+from leanet.images.preparation import FILL
 
 
 @pytest.fixture
@@ -44,24 +49,24 @@ def test_photographs_that_were_not_sampled_are_tested_by_all_folds_and_trained_o
     for fold in trial.folds:
         assert unsampled < set(trial.tested(fold))
         assert not set(trial.tested(fold)) & set(trial.trained(fold, 8, seed=1))
-    assert ((trial.images == trials.FILL).all(axis=-1).mean(axis=(1, 2)) > 0.2).all()
+    assert ((trial.images == FILL).all(axis=-1).mean(axis=(1, 2)) > 0.2).all()
 
 
 def test_maps_of_an_image_are_by_a_colouriser_that_has_not_seen_it(small, tmp_path, monkeypatch):
-    """Each colouriser is known by its folds: in place of colours it gives back which ones it left out."""
+    """Each colouriser is known by its folds: in place of maps it gives back which ones it left out."""
     trial = trials.leaves("easy", seed=1)
     asked = []
 
-    def train(_data, left_out, _seed):
+    def colouriser(_data, left_out, _seed, _folder):
+        asked.append(left_out)
         return left_out
 
-    def kinds(left_out, lab):
-        asked.append(left_out)
-        return torch.full((len(lab), 3, 32, 32), float(max(left_out))), torch.zeros(len(lab), 4, 32, 32)
-
-    monkeypatch.setattr(trials, "train_colouriser", train)
-    monkeypatch.setattr(trials, "map_kinds", kinds)
-    trials.write_maps(trial, 1, tmp_path)
+    monkeypatch.setattr(trials, "colouriser", colouriser)
+    monkeypatch.setattr(
+        trials, "maps_of", lambda left_out, lab, _: torch.full((len(lab), 4, 32, 32), float(max(left_out)))
+    )
+    for kind in ("pair", "own"):
+        trials.write_maps(trial, 1, kind, tmp_path)
     by = np.load(tmp_path / "pair0.npy")[:, 0, 0, 0].astype(int)
     own = trial.fold_of != 0
     assert np.array_equal(by[own], trial.fold_of[own])  # the pair of fold 0 and the image's own
@@ -97,16 +102,83 @@ def test_a_trained_variant_ranks_what_its_map_shows(monkeypatch):
     assert average_precision_score(labels[test], found["g"]) == 1
 
 
-def test_figures_are_those_of_scikit_learn_and_thresholds_come_from_the_others():
+@pytest.mark.parametrize("kind", ["own", "pair", "turns"])
+def test_a_perfect_colouriser_has_no_map(kind, monkeypatch):
+    monkeypatch.setattr(trials, "recolor", lambda network, lab: lab)
+    maps = trials.maps_of(None, rgb_to_lab(torch.rand(2, 3, 16, 16)), kind)
+    assert maps.shape == (2, 4, 16, 16)
+    assert maps[:, :3].abs().max() < 1e-4
+
+
+def test_figures_are_those_of_scikit_learn_and_a_threshold_comes_from_the_other_half():
     rng = np.random.default_rng(0)
-    scored = []
-    for shift in (0, 0, 5):
-        labels = np.repeat([0, 1], 20)
-        scored.append((labels, labels + rng.normal(0, 0.3, 40) + shift))
-    found = table.figures(scored)
-    assert found["AP"] == [average_precision_score(*each) for each in scored]
-    assert found["F1 tuned"][2] == pytest.approx(2 / 3)  # by the others' threshold all are called anomalous
-    assert found["F1 at 0.5"][0] < found["F1 tuned"][1]
+    labels = np.repeat([0, 1], 20)
+    margins = labels + rng.normal(0, 0.3, 40)
+    found = results.figures(labels, margins)
+    assert found["AP"] == average_precision_score(labels, margins)
+    assert found["F1 at 0.5"] == f1_score(labels, margins > 0)
+    assert found["F1 tuned"] > found["F1 at 0.5"]
+    shifted = margins + 5 * (np.arange(40) % 2)  # by the other half's threshold, all or none are called anomalous
+    assert results.figures(labels, shifted)["F1 tuned"] < 0.7
+
+
+def test_painting_changes_a_and_b_alone_where_it_says_on_the_object():
+    images = torch.rand(8, 3, 32, 32) * 0.2 + 0.4  # greyish: no painted colour is outside of sRGB
+    object_ = torch.zeros(8, 1, 32, 32, dtype=torch.bool)
+    object_[..., 8:24, 8:24] = True
+    painted, where = painting.paint(images, object_, torch.Generator().manual_seed(0))
+    change = (rgb_to_lab(painted) - rgb_to_lab(images)).abs()
+    assert change[:, 0].max() < 0.1
+    assert change[:, 1:].norm(dim=1, keepdim=True)[where].min() > painting.SHIFT[0] / 2
+    assert torch.equal(painted[~where.expand_as(painted)], images[~where.expand_as(images)])
+    assert not (where & ~object_).any()
+    assert where.flatten(1).any(1).all()
+
+
+def test_a_painted_image_has_the_map_that_its_colouriser_would_make():
+    torch.manual_seed(0)
+    unet = UNet(side=32, width=8, dropout=0.5).eval()
+    images = torch.rand(4, 3, 32, 32) * 0.2 + 0.4
+    painted, where = painting.paint(images, torch.ones_like(images[:, :1]) > 0, torch.Generator().manual_seed(0))
+    made, wanted = (trials.maps_of(unet, rgb_to_lab(each), "pair") for each in (images, painted))
+    found = painting.repainted_maps(made, images, painted, where)
+    assert (found[:, :3] - wanted[:, :3]).abs().max() < 0.5  # L* of painted pixels is the same but for rounding
+
+
+def test_a_run_adds_up_and_is_read_back(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(variants, "EPOCHS", 1)
+    monkeypatch.setattr(trials, "UNET", replace(trials.UNET, epochs=1, width=8))
+    units.trial_of.cache_clear()
+    units.prepare(tmp_path, "easy", 1, ["pair"])
+    file = tmp_path / "results.csv"
+    for variant in ("plain", "caan", "histogram", "map alone", "committee"):
+        results.add(units.run(tmp_path, "easy", 4, 1, 0, variant), file)
+    units.trial_of.cache_clear()
+    assert ("easy", 4, 1, 0, "caan") in results.done(file)
+    found = results.read(file)
+    assert list(found["score"]) == ["ADN", "ADN", "vote", "CAAN", "ADN", "ADN", "ADN"]
+    assert table.table(found).count("| caan |") == 3
+
+
+def test_no_tested_image_has_a_part_in_the_committee(small, monkeypatch):
+    """Members say the label, of images that they were not trained on alone; the test images are all wrong."""
+    trial = trials.leaves("easy", seed=1)
+    train, test = trial.trained(0, 8, seed=1), trial.tested(0)
+    asked = []
+
+    def said(_variant, _images, _maps, labels, trained, tested, _seed):
+        asked.append((set(trained), set(tested)))
+        return {"f": 2.0 * labels[tested] - 1, "g": np.zeros(len(tested))}
+
+    monkeypatch.setattr(units, "margins", said)
+    maps = np.ones((len(trial.labels), 4, 32, 32), np.float16)
+    found = units.committee(trial, maps, train, test, 1)
+    assert average_precision_score(trial.labels[test], found) == 1
+    for trained, tested in asked:
+        assert trained <= set(train)
+        assert not trained & tested
+    assert set().union(*(tested for _, tested in asked[:-1])) == set(train)
+    assert asked[-1] == (set(train), set(test))
 
 
 def test_trials_know_who_is_where():

@@ -1,24 +1,26 @@
-"""`python -m benchmarks.attention FOLDER`: run variants on trials, resume what is there, show a table.
+"""`python -m benchmarks.attention FOLDER`: run variants on trials, go on where it was cut off, show a table.
 
-What is run is kept in FOLDER: remove it after a change of the code.
+Figures are added to results.csv beside this file; take lines out of it to run them anew.
 """
 
 import argparse
 import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import product
 from pathlib import Path
 
-from benchmarks.attention import table, units
-from benchmarks.attention.trials import FOLDS, MOST_POSITIVES
+from benchmarks.attention import results, table, units
+from benchmarks.attention.trials import MOST_POSITIVES, RUN
 from benchmarks.attention.variants import VARIANTS
 from leanet.core.progress import Progress
+
+NAMES = [*VARIANTS, *units.BASELINES, units.COMMITTEE]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.attention", description=__doc__)
-    parser.add_argument("folder", type=Path, help="of what is kept")
+    parser.add_argument("folder", type=Path, help="where colourisers and maps are kept")
     parser.add_argument(
         "--sets", nargs="+", default=["medium", "hard"], help="of " + ", ".join(units.LEAVES) + ", or folders"
     )
@@ -30,39 +32,53 @@ def main() -> None:
     )
     parser.add_argument("--counts", nargs="+", type=int, default=[5, 20], help="training positives a fold")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), metavar="NAME", help=", ".join(VARIANTS))
+    parser.add_argument("--variants", nargs="+", default=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count(), help="trainings at a time, each on one core"
     )
     parser.add_argument("--table", action="store_true", help="only show what is there")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw it, too")
     arguments = parser.parse_args()
-    if unknown := set(arguments.variants) - VARIANTS.keys():
-        parser.error(f"there is no variant {', '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")
+    if unknown := set(arguments.variants) - set(NAMES):
+        parser.error(f"there is no variant {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     if max(arguments.counts) > MOST_POSITIVES:
         parser.error(f"--counts: at most {MOST_POSITIVES} training positives a fold")
     if not arguments.table:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(
-            arguments.workers, context, initializer=units.start, initargs=(arguments.photographs,)
-        ) as pool:
-            for step, todo in (
-                (units.prepare, list(product(arguments.sets, arguments.seeds))),
-                (
-                    units.run,
-                    [
-                        (set_, seed, fold, count, name)
-                        for seed, count, set_, name in product(
-                            arguments.seeds, arguments.counts, arguments.sets, arguments.variants
-                        )
-                        for fold in (range(FOLDS) if set_ not in units.LEAVES else [0])
-                    ],
-                ),
-            ):
-                with Progress(len(todo), step.__name__) as progress:
-                    for future in [pool.submit(step, arguments.folder, *unit) for unit in todo]:
-                        future.result()
-                        progress.step()
-    print(table.table(arguments.folder, arguments.sets, arguments.counts, arguments.seeds, arguments.variants))
+        run(arguments)
+    every = results.read()
+    asked = {"set": "sets", "positives": "counts", "seed": "seeds", "variant": "variants"}
+    for column, name in asked.items():
+        every = every[every[column].isin(getattr(arguments, name))]
+    print(table.table(every))
+    if arguments.picture:
+        table.picture(every, arguments.picture)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run what is asked for and not there yet."""
+    done = results.done()
+    todo = [
+        (set_, count, seed, fold, variant)
+        for seed, set_, count, variant in product(
+            arguments.seeds, arguments.sets, arguments.counts, arguments.variants
+        )
+        for fold in (range(RUN) if set_ not in units.LEAVES else [0])
+        if (set_, count, seed, fold, variant) not in done
+    ]
+    kinds = sorted({units.kind_of(variant) for variant in arguments.variants})
+    trials = dict.fromkeys((set_, seed) for set_, _, seed, _, _ in todo)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        arguments.workers, context, initializer=units.start, initargs=(arguments.photographs,)
+    ) as pool:
+        with Progress(len(trials), "colourisers and maps") as progress:
+            for future in [pool.submit(units.prepare, arguments.folder, *trial, kinds) for trial in trials]:
+                future.result()
+                progress.step()
+        with Progress(len(todo), "trainings") as progress:
+            for future in as_completed([pool.submit(units.run, arguments.folder, *unit) for unit in todo]):
+                results.add(future.result())
+                progress.step()
 
 
 if __name__ == "__main__":

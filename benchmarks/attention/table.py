@@ -1,81 +1,72 @@
-"""Figures of what was run: average precision, log-loss and F1 of each variant, and how it differs from plain."""
+"""Tables and a picture of what was run: figures of each row, and how it differs from plain."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-from scipy.special import expit
-from sklearn.metrics import average_precision_score, f1_score, log_loss
+import pandas as pd
 
+from benchmarks.attention.results import FIGURES
 from benchmarks.attention.trials import FOLDS
-from leanet.evaluation.comparison import compare
-from leanet.evaluation.scores import best_threshold
+from leanet.evaluation.comparison import Comparison, compare
 
-# How an image is scored, from the margins of ADN (f) and external network (g).
-SAYS = {
-    "": lambda f, g: f,
-    " + vote": lambda f, g: f + g / 2,
-    " + full vote": lambda f, g: f + g,
-    ", vote alone": lambda f, g: g,
-}
+PLAIN = ("plain", "ADN")
+PICTURED = (("caan", "vote"), ("caan, M = 0", "vote"), ("contrast", "ADN"), ("contrast", "vote"))
 
 
-def file_of(folder: Path, set_: str, seed: int, fold: int, count: int, variant: str) -> Path:
-    return folder / set_ / f"{seed}-{fold}-{count}-{variant.replace(' ', '_')}.npz"
+def settings(results: pd.DataFrame) -> Iterator[tuple[str, int, pd.DataFrame]]:
+    """Set, training positives, and the figures there: a line a row, seed and fold, indexed by the latter."""
+    for (set_, positives), found in results.groupby(["set", "positives"], sort=False):
+        yield set_, positives, found.set_index(["seed", "fold"]).sort_index()
 
 
-def figures(scored: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, list[float]]:
-    """Of replicates, each its labels and margins. The threshold of one is tuned on the others."""
-    found: dict[str, list[float]] = {"AP": [], "log-loss": [], "F1 at 0.5": [], "F1 tuned": []}
-    for i, (labels, said) in enumerate(scored):
-        others = [each for j, each in enumerate(scored) if j != i] or [(labels, said)]
-        _, threshold = best_threshold(*map(np.concatenate, zip(*others, strict=True)))
-        found["AP"].append(average_precision_score(labels, said))
-        found["log-loss"].append(log_loss(labels, expit(said).astype(float)))
-        found["F1 at 0.5"].append(f1_score(labels, said > 0, zero_division=0))
-        found["F1 tuned"].append(f1_score(labels, said > threshold, zero_division=0))
-    return found
+def less_plain(found: pd.DataFrame, row: tuple[str, str], figure: str) -> Comparison | None:
+    """How a row differs from plain on the seeds and folds that both have; None where those are too few."""
+    of_row, of_plain = (
+        found.loc[(found["variant"] == variant) & (found["score"] == score), figure]
+        for variant, score in (row, PLAIN)
+    )
+    both = of_row.index.intersection(of_plain.index)
+    if row == PLAIN or len(both) < 2:
+        return None
+    return compare(list(of_row[both]), list(of_plain[both]), FOLDS)
 
 
-def rows(folder: Path, set_: str, count: int, seeds: list[int], variants: list[str]) -> Iterator[tuple[str, dict]]:
-    """Rows that are there for all seeds, with their figures by replicate, and mean seconds."""
-    for variant in variants:
-        found = []
-        for seed in seeds:
-            for fold in range(FOLDS):
-                if (file := file_of(folder, set_, seed, fold, count, variant)).exists():
-                    with np.load(file) as arrays:
-                        found.append(dict(arrays))
-        if not found:
-            continue
-        for name, say in SAYS.items():
-            if name and "g" not in found[0]:
-                continue
-            scored = [(each["labels"], say(each["f"], each.get("g"))) for each in found]
-            yield variant + name, figures(scored) | {"seconds": [float(each["seconds"]) for each in found]}
-
-
-def table(folder: Path, sets: list[str], counts: list[int], seeds: list[int], variants: list[str]) -> str:
+def table(results: pd.DataFrame) -> str:
     """In Markdown."""
     lines = []
-    for set_ in sets:
-        for count in counts:
-            found = dict(rows(folder, set_, count, seeds, variants))
-            if "plain" not in found:
-                continue
-            replicates = len(found["plain"]["AP"])
-            lines += [
-                f"\n{set_}, {count} training positives, {replicates} replicates\n",
-                "| row | AP | less plain's | log-loss | F1 tuned | F1 at 0.5 | seconds |",
-                "|---|---|---|---|---|---|---|",
-            ]
-            for name, each in found.items():
-                means = {key: np.mean(values) for key, values in each.items()}
-                less = ""
-                if name != "plain" and len(each["AP"]) == replicates > 1:
-                    less = str(compare(each["AP"], found["plain"]["AP"], folds_per_repeat=FOLDS))
-                lines.append(
-                    f"| {name} | {means['AP']:.3f} | {less} | {means['log-loss']:.3f} | {means['F1 tuned']:.3f} "
-                    f"| {means['F1 at 0.5']:.3f} | {means['seconds']:.0f} |"
-                )
+    for set_, positives, found in settings(results):
+        lines += [
+            f"\n{set_}, {positives} training positives a fold\n",
+            "| row | by | runs | AP | less plain's | log-loss | less plain's | F1 tuned | F1 at 0.5 | seconds |",
+            f"|{'---|' * 10}",
+        ]
+        for row, of_row in found.groupby(["variant", "score"], sort=False):
+            means = of_row[[*FIGURES, "seconds"]].mean()
+            cells = [*row, str(len(of_row))]
+            for figure in ("AP", "log-loss"):
+                cells += [f"{means[figure]:.3f}", str(less_plain(found, row, figure) or "")]
+            cells += [f"{means['F1 tuned']:.3f}", f"{means['F1 at 0.5']:.3f}", f"{means['seconds']:.0f}"]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def picture(results: pd.DataFrame, file: Path) -> None:
+    """Average precision less plain's with its 95 % interval, by setting: a forest plot."""
+    from matplotlib.figure import Figure
+
+    every = list(settings(results))
+    figure = Figure(figsize=(7, 0.6 + 0.75 * len(every)), layout="constrained")
+    axes = figure.subplots()
+    for number, row in enumerate(PICTURED):
+        for place, (_, _, found) in enumerate(every):
+            if (found_ := less_plain(found, row, "AP")) is None:
+                continue
+            y = -place - 0.17 * (number - 1.5)
+            label = f"{row[0]}, scored by {'ADN and CAAN' if row[1] == 'vote' else 'the ADN'}"
+            axes.plot([found_.low, found_.high], [y, y], color=f"C{number}", linewidth=1.5)
+            axes.plot(found_.effect, y, "o", color=f"C{number}", markersize=4, label=None if place else label)
+    axes.axvline(0, color="0.6", linewidth=1)
+    axes.set_yticks([-place for place in range(len(every))], [f"{set_}, {count}" for set_, count, _ in every])
+    axes.set_xlabel("average precision less that of plain ResNet18, 95 % interval")
+    axes.legend(fontsize=8, loc="lower right")
+    figure.savefig(file, dpi=110)

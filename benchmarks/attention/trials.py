@@ -2,7 +2,7 @@
 
 Made-up leaves: 120 normal ones and up to 40 anomalous ones to train on, 500 and 500 others to test on. A seed
 draws them anew, so seeds are independent. Photographs: a sample cut into five folds, each tested by networks
-of the others, and 200 anomalous images that were never sampled, which every fold is tested on.
+of the others, and 200 anomalous images that were never sampled, which every fold is tested on; two folds are run.
 """
 
 from collections.abc import Iterator
@@ -15,17 +15,18 @@ import torch
 from torch import Tensor
 
 from leanet.color import fancy_pca
-from leanet.color.anomaly_map import recolor
+from leanet.color.anomaly_map import not_filled, recolor
 from leanet.color.colorize import fit_unet
 from leanet.color.lab import ciede2000, from_bytes, rgb_to_lab
-from leanet.color.left_out import LeftOut, colourisers, makers, of_tested
+from leanet.color.left_out import LeftOut, colourisers, makers, name, of_tested
 from leanet.color.settings import TrainUNet
 from leanet.color.unet import UNet
 from leanet.core import device as devices
+from leanet.core import files
 from leanet.images import layout, leaf
 from leanet.images.decoding import decode
 from leanet.images.imageset import ImageSet
-from leanet.images.preparation import FILL, prepare
+from leanet.images.preparation import prepare
 from leanet.images.sampling import assign_folds, sample
 from leanet.images.settings import Preparation
 from leanet.training.job import Place
@@ -34,11 +35,10 @@ from leanet.training.recipe import turned
 
 SIDE = 64
 NORMALS, MOST_POSITIVES, TESTED = 120, 40, 500  # leaves; of each class that is tested
-PHOTOGRAPHED, UNSAMPLED = (
-    (152, 50),
-    200,
-)  # photographs: normal and anomalous ones; anomalous ones beside the sample
+PHOTOGRAPHED = 152, 50  # normal and anomalous ones
+UNSAMPLED = 200  # photographs, anomalous ones beside the sample
 FOLDS = 5
+RUN = 2  # of them, for each seed: more seeds tell more than more folds of one
 UNET = TrainUNet(
     epochs=30,
     patience=30,
@@ -118,95 +118,86 @@ def photographs(folder: Path, seed: int, *, fill: bool) -> Trial:
         np.stack(images),
         np.concatenate([labels, np.ones(len(rest), int)]),
         np.concatenate([fold_of, np.full(len(rest), -1)]),
-        folds=tuple(range(FOLDS)),
+        folds=tuple(range(RUN)),
         filled=fill,
     )
 
 
-def write_maps(trial: Trial, seed: int, folder: Path) -> None:
-    """Train the colourisers that the trial needs, and write the maps of all images for each fold.
+def write_maps(trial: Trial, seed: int, kind: str, folder: Path) -> None:
+    """Write the maps of a kind, float16 (N, C, side, side), of all images for each fold: `<kind><fold>.npy`.
 
-    `pair<fold>.npy`, float16 (N, 4, side, side): ΔE₀₀, Δa*, Δb* (image less recoloured) out of sample, and the
-    ΔE₀₀ that normal images show on average where L* is the same. `turns<fold>.npy`, (N, 4,
-    side, side): ΔE₀₀, Δa*, Δb* of the mean over eight turns, and how far the turns' colours spread.
-    `own<fold>.npy`, (N, 1, side, side): ΔE₀₀ in sample, as in the paper.
+    own, C = 1: ΔE₀₀ in sample, as in the paper. pair, C = 4: ΔE₀₀, Δa*, Δb* (image less recoloured) out of
+    sample, and the ΔE₀₀ that normal images show on average where L* is the same. turns, C = 4: ΔE₀₀, Δa*, Δb* of
+    the mean over eight turns, and how far the turns' colours spread.
+    The colourisers that it takes are trained, and kept in `folder`.
     """
     data = trial.as_set
-    networks: dict[LeftOut, UNet] = {}
-
-    def network(left_out: LeftOut) -> UNet:
-        if left_out not in networks:
-            networks[left_out] = train_colouriser(data, left_out, seed)
-        return networks[left_out]
-
-    every, made_by = colourisers(data, True), makers(data, True)
+    out_of_sample = kind != "own"
+    every, made_by = colourisers(data, out_of_sample), makers(data, out_of_sample)
     for fold in trial.folds:
         by = np.empty(len(trial.labels), int)
         by[trial.fold_of >= 0] = made_by[fold]
-        by[trial.fold_of == -1] = every.index(of_tested(data, fold, True))
-        pair, turns = (np.empty((len(by), channels, SIDE, SIDE), np.float16) for channels in (4, 4))
-        own = np.empty((len(by), 1, SIDE, SIDE), np.float16)
+        by[trial.fold_of == -1] = every.index(of_tested(data, fold, out_of_sample))
+        maps = np.empty((len(by), 1 if kind == "own" else 4, SIDE, SIDE), np.float16)
         for number in np.unique(by):
-            chosen = np.flatnonzero(by == number)
-            for batch, lab in batches(trial.images, chosen):
-                pair[batch, :3], turns[batch] = on_object(map_kinds(network(every[number]), lab), trial, batch)
-                pair[batch, 3] = lab[:, 0]  # L*, for `expected`
-        for batch, lab in batches(trial.images, np.arange(len(by))):
-            one, _ = on_object(map_kinds(network((fold,)), lab), trial, batch)
-            own[batch] = one[:, :1]
-        normals = np.flatnonzero((trial.labels == 0) & (trial.fold_of != fold) & (trial.fold_of != -1))
-        pair[:, 3] = expected(pair, normals)
-        for name, array in (("pair", pair), ("turns", turns), ("own", own)):
-            np.save(folder / f"{name}{fold}.npy", array)
+            network = colouriser(data, every[number], seed, folder)
+            for batch, rgb in batches(trial.images, np.flatnonzero(by == number)):
+                kept = not_filled(rgb)[:, None] if trial.filled else 1
+                maps[batch] = (maps_of(network, rgb_to_lab(rgb), kind) * kept)[:, : maps.shape[1]]
+        if kind == "pair":
+            normals = np.flatnonzero((trial.labels == 0) & (trial.fold_of != fold) & (trial.fold_of != -1))
+            maps[:, 3] = expected(maps, normals)
+        with files.whole_file(folder / f"{kind}{fold}.npy") as part, part.open("wb") as stream:
+            np.save(stream, maps)
+
+
+def colouriser(data: ImageSet, left_out: LeftOut, seed: int, folder: Path) -> UNet:
+    file = folder / f"{name(left_out)}.pt"
+    if not file.exists():
+        with files.whole_file(file) as part:
+            torch.save(train_colouriser(data, left_out, seed).state_dict(), part)
+    network = UNet(side=SIDE, width=UNET.width, dropout=UNET.dropout).eval()
+    network.load_state_dict(torch.load(file, weights_only=True))
+    return network
 
 
 def train_colouriser(data: ImageSet, left_out: LeftOut, seed: int) -> UNet:
     device = torch.device("cpu")
     normals = data.normals(*left_out)
     basis = fancy_pca.fit(data.images[i] for i in normals)
-    place = Place(device, None, lambda loss: None)
     network, _ = fit_unet(
         OnDevice(data.images, normals, device),
         basis,
         STD,
         UNET,
-        place,
+        Place(device, None, lambda loss: None),
         recipe="fast",
         number=int(np.random.SeedSequence([seed, *left_out]).generate_state(1)[0] % 2**31),
         dtype=devices.number_format("auto", device),
     )
-    return network.eval()
+    return network
 
 
 def batches(images: np.ndarray, chosen: np.ndarray) -> Iterator[tuple[np.ndarray, Tensor]]:
     for batch in np.array_split(chosen, max(1, len(chosen) // 32)):
-        yield batch, rgb_to_lab(from_bytes(torch.from_numpy(images[batch])))
+        yield batch, from_bytes(torch.from_numpy(images[batch]))
 
 
 @torch.inference_mode()
-def map_kinds(network: UNet, lab: Tensor) -> tuple[Tensor, Tensor]:
-    """As in `write_maps`: the first three channels of `pair`, and `turns`."""
+def maps_of(network: UNet, lab: Tensor, kind: str) -> Tensor:
+    """Maps (N, 4, side, side) of images in L*a*b*, as in `write_maps`; in `pair` the last is L* as yet."""
     recolored = []
-    for mirrors in MIRRORS:
+    for mirrors in MIRRORS if kind == "turns" else MIRRORS[:1]:
         mirrors = [torch.tensor(mirror) for mirror in mirrors]
         colors = recolor(network, turned(lab, *mirrors))
         # Undone from the last to the first: a mirror is its own inverse.
         colors = turned(colors, torch.tensor(False), torch.tensor(False), mirrors[2])
         recolored.append(turned(colors, mirrors[0], mirrors[1], torch.tensor(False)))
-    mean, spread = torch.stack(recolored).mean(0), torch.stack(recolored).std(0)[:, 1:].norm(dim=1, keepdim=True)
-    one, eight = (
-        torch.cat((ciede2000(colors, lab)[:, None], (lab - colors)[:, 1:]), dim=1)
-        for colors in (recolored[0], mean)
-    )
-    return one, torch.cat((eight, spread), dim=1)
-
-
-def on_object(maps: tuple[Tensor, ...], trial: Trial, batch: np.ndarray) -> tuple[Tensor, ...]:
-    """Maps, 0 where a background is filled."""
-    if not trial.filled:
-        return maps
-    object_ = torch.from_numpy((trial.images[batch] != FILL).any(axis=-1))[:, None]
-    return tuple(each * object_ for each in maps)
+    colors = torch.stack(recolored).mean(0)
+    last = lab[:, :1]
+    if kind == "turns":
+        last = torch.stack(recolored).std(0)[:, 1:].norm(dim=1, keepdim=True)
+    return torch.cat((ciede2000(colors, lab)[:, None], (lab - colors)[:, 1:], last), dim=1)
 
 
 def expected(pair: np.ndarray, normals: np.ndarray) -> np.ndarray:

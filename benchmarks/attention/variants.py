@@ -7,10 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.attention.painting import paint, repainted_maps
 from leanet.attention.adn import build_adn
+from leanet.attention.attention import standardised
 from leanet.attention.caan import build_external
 from leanet.attention.classifier import Classifier, take_channels
 from leanet.attention.leanet import loss
+from leanet.color.anomaly_map import not_filled
 from leanet.color.lab import from_bytes
 from leanet.core import device as devices
 from leanet.training import recipe as recipes
@@ -30,7 +33,7 @@ class Variant:
     (benchmarks.attention.trials). phi: how features become M: mean (Eq. 2), contrast (the mean, standardised over
     the image), learned (a 1×1 convolution), zero (M = 0). shuffled: each image gets another's map. pooled: M also
     weighs the last features. weak: the mean of the highest tenth of M's logits learns the label. epochs: times the
-    recipe's.
+    recipe's. painted: trained on painted anomalies first (benchmarks.attention.painting).
     """
 
     why: str
@@ -43,6 +46,7 @@ class Variant:
     weak: bool = False
     epochs: float = 1
     input: bool = False
+    painted: bool = False
 
 
 VARIANTS = {
@@ -72,8 +76,20 @@ VARIANTS = {
     "contrast, point 4": Variant("coarse attention is less noisy", "resnet", (4,), phi="contrast"),
     "contrast, points": Variant("several points at once", "resnet", (2, 3, 4), phi="contrast"),
     "contrast, turns": Variant("both", "resnet", (3,), maps="turns", phi="contrast"),
+    "painted, plain": Variant("control: painted anomalies teach a plain network, too", painted=True),
+    "painted": Variant(
+        "contrast, taught by painted anomalies first", "resnet", (3,), phi="contrast", painted=True
+    ),
+    "painted, turns": Variant("both", "resnet", (3,), maps="turns", phi="contrast", painted=True),
     "signed, weak": Variant("both", "resnet", (3,), maps="signed", phi="learned", weak=True, pooled=True),
 }
+KINDS = {
+    "own": "own",
+    "turns": "turns",
+    "pair": "pair",
+    "signed": "pair",
+    "expected": "pair",
+}  # of what is written
 CHANNELS = {"own": 1, "pair": 1, "signed": 3, "turns": 4, "expected": 1}
 
 
@@ -133,9 +149,7 @@ class Network(nn.Module):
         if self.variant.phi == "learned":
             return self.phi[str(point)](features)
         mean = features.mean(dim=1, keepdim=True)
-        if self.variant.phi != "contrast":
-            return mean
-        return (mean - mean.mean((2, 3), keepdim=True)) / (mean.std((2, 3), keepdim=True) + 1e-3)
+        return standardised(mean) if self.variant.phi == "contrast" else mean
 
 
 def _with_hooks(classifier: Classifier, points: tuple[int, ...], x: Tensor, at_point) -> Tensor:
@@ -150,6 +164,41 @@ def _with_hooks(classifier: Classifier, points: tuple[int, ...], x: Tensor, at_p
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def pretrain(
+    network: Network,
+    images: Tensor,
+    maps: Tensor,
+    normals: np.ndarray,
+    kind: str,
+    dtype: torch.dtype,
+    seed: int,
+    draws: torch.Generator,
+) -> None:
+    """Teach the network to tell the images `normals` from painted ones, and M to say where they are painted."""
+
+    def batch_loss(batch: Tensor) -> Tensor:
+        chosen = normals[batch.numpy()]
+        given, known = from_bytes(images[chosen]), maps[chosen].float()
+        with torch.autocast("cpu", enabled=False):
+            painted, where = paint(given, not_filled(given)[:, None], draws)
+            fresh = repainted_maps(known, given, painted, where)
+        both = torch.cat((given, painted)), torch.cat((inputs(known, kind), inputs(fresh, kind)))
+        where = torch.cat((torch.zeros_like(where), where)).float()
+        turned_images, turned_maps = recipes.augment(both[0], torch.cat((both[1], where), dim=1), draws)
+        where = turned_maps[:, -1:]
+        f, g, before = network(turned_images, turned_maps[:, :-1])
+        answers = torch.arange(2).repeat_interleave(len(batch))
+        total = loss(f, g, answers)
+        for each in before:
+            target = F.adaptive_avg_pool2d(where, each.shape[2:])
+            total = total + F.binary_cross_entropy_with_logits(each.float(), target)
+        return total
+
+    how = {"recipe": "fast", "epochs": EPOCHS, "batch_size": BATCH // 2, "learning_rate": RATE}
+    place = Place(torch.device("cpu"), None, lambda loss: None)
+    fit(network, batch_loss, len(normals), **how, dtype=dtype, order_seed=seed, place=place, draws=draws)
 
 
 def margins(
@@ -191,6 +240,8 @@ def margins(
         return total
 
     place = Place(device, None, lambda loss: None)
+    if variant.painted:
+        pretrain(network, images, maps, train[(labels[train] == 0).numpy()], kind, dtype, seed, draws)
     how = {"recipe": "fast", "epochs": round(variant.epochs * EPOCHS), "batch_size": BATCH, "learning_rate": RATE}
     fit(network, batch_loss, len(train), **how, dtype=dtype, order_seed=seed, place=place, draws=draws)
     network.eval()

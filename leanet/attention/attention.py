@@ -17,9 +17,13 @@ def contrast_map(features: Tensor) -> Tensor:
     Behind a ReLU the mean is never negative, so that Eq. 2 gives at least ½ everywhere, and 1 + M hardly differs
     from place to place. Here M is ½ on average, and spreads alike in every image: shapes as in `attention_map`.
     """
-    mean = features.float().mean(dim=1, keepdim=True)
-    centred = mean - mean.mean(dim=(2, 3), keepdim=True)
-    return torch.sigmoid(centred / (mean.std(dim=(2, 3), keepdim=True) + LEAST))
+    return torch.sigmoid(standardised(features.float().mean(dim=1, keepdim=True)))
+
+
+def standardised(channel: Tensor) -> Tensor:
+    """A channel (N, 1, H, W) less its mean over the image, by its deviation."""
+    centred = channel - channel.mean(dim=(2, 3), keepdim=True)
+    return centred / (channel.std(dim=(2, 3), keepdim=True) + LEAST)
 
 
 def attend(features: Tensor, attention: Tensor) -> Tensor:

@@ -31,8 +31,13 @@ def anomaly_map(unet: UNet, rgb: Tensor, *, filled: bool) -> tuple[Tensor, Tenso
     recolored = recolor(unet, lab)
     difference = ciede2000(recolored, lab)
     if filled:
-        difference = difference * (255 * rgb - FILL).abs().amax(dim=1).ge(0.5)
+        difference = difference * not_filled(rgb)
     return difference, recolored
+
+
+def not_filled(rgb: Tensor) -> Tensor:
+    """Where images (N, 3, side, side) in [0, 1] show something other than a filled background: (N, side, side)."""
+    return (255 * rgb - FILL).abs().amax(dim=1).ge(0.5)
 
 
 @torch.inference_mode()
