@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.attention.painting import paint, repainted_maps
+from benchmarks.attention.painting import paint, painted_maps
 from leanet.attention.adn import build_adn
 from leanet.attention.attention import standardised
 from leanet.attention.caan import build_external
@@ -80,7 +80,6 @@ VARIANTS = {
     "painted": Variant(
         "contrast, taught by painted anomalies first", "resnet", (3,), phi="contrast", painted=True
     ),
-    "painted, turns": Variant("both", "resnet", (3,), maps="turns", phi="contrast", painted=True),
     "signed, weak": Variant("both", "resnet", (3,), maps="signed", phi="learned", weak=True, pooled=True),
 }
 KINDS = {
@@ -183,7 +182,7 @@ def pretrain(
         given, known = from_bytes(images[chosen]), maps[chosen].float()
         with torch.autocast("cpu", enabled=False):
             painted, where = paint(given, not_filled(given)[:, None], draws)
-            fresh = repainted_maps(known, given, painted, where)
+            fresh = painted_maps(known, given, painted, where)
         both = torch.cat((given, painted)), torch.cat((inputs(known, kind), inputs(fresh, kind)))
         where = torch.cat((torch.zeros_like(where), where)).float()
         turned_images, turned_maps = recipes.augment(both[0], torch.cat((both[1], where), dim=1), draws)

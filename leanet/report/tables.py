@@ -23,7 +23,7 @@ NAMES = {
     "direct": " + Direct Attention",
     "mobilenet": " + MobileNet-like CAAN",
     "resnet": " + ResNet-based CAAN",
-    "contrast": " + ResNet-based CAAN, M standardised",
+    "contrast": " + contrast CAAN",
     LAB_HISTOGRAM: "L*a*b* histogram, random forest",
     BORDER_HISTOGRAM: "the border alone, L*a*b* histogram",
     MAP_THRESHOLD: "anomaly map alone, threshold",
