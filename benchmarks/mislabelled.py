@@ -11,10 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from benchmarks.startup import ROOT
-from benchmarks.time_to_f1 import run
+from benchmarks.time_to_f1 import run, write_params
 from leanet.evaluation import predictions
 from leanet.evaluation.suspects import suspects
 from leanet.images import layout, sources
@@ -46,14 +44,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             wrong = plant(arguments.folder, arguments.positives, arguments.share, seed, root / "planted")
-            tree = yaml.safe_load((ROOT / "params.yaml").read_text())
-            tree["datasets"] = {"set": {"source": str(root / "planted"), "positives": None, "negatives": None}}
-            tree["rows"] = ROWS
-            (root / "params.yaml").write_text(yaml.safe_dump(tree))
+            write_params(root, root / "planted", None, ROWS, seed, "quick")
             for stage in ("download", "split", "augment", "train_unet", "anomaly_maps", "baselines"):
-                run(root, stage)
+                run(root, stage, "set")
             for row in ROWS:
-                run(root, "train_leanet", row)
+                run(root, "train_leanet", "set", row)
             found = suspects(predictions.read(root / "data/cv/set" / row) for row in (*ROWS, "lab-histogram"))
         first = found["path"][:FIRST]
         right = found["path"].isin(wrong).sum()

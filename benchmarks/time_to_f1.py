@@ -19,16 +19,19 @@ import yaml
 
 from benchmarks.startup import ROOT
 from leanet.evaluation.scores import score_row
+from leanet.run.pipeline import address
 
 SHARED = ("download", "split", "augment", "train_unet", "anomaly_maps")
 
 
-def write_params(root: Path, source: Path, positives: int, rows: list[str], seed: int) -> None:
-    """params.yaml: the project's own with the settings `photos` over it, and one seed for everything."""
+def write_params(
+    root: Path, source: Path, positives: int | None, rows: list[str], seed: int, settings: str = "photos", **changed: dict
+) -> None:
+    """params.yaml: the project's own with settings over it, what is changed in sections, and one seed."""
     tree = yaml.safe_load((ROOT / "params.yaml").read_text())
-    overlay = yaml.safe_load((ROOT / "settings/photos.yaml").read_text())
-    for key, value in overlay.items():
-        tree[key] = tree[key] | value if isinstance(value, dict) else value
+    for overlay in (yaml.safe_load((ROOT / f"settings/{settings}.yaml").read_text()), changed):
+        for key, value in overlay.items():
+            tree[key] = tree[key] | value if isinstance(value, dict) else value
     tree["datasets"] = {"set": {"source": str(source.resolve()), "positives": positives, "negatives": None}}
     tree["rows"] = rows
     for section in ("split", "train_unet", "train_leanet"):
@@ -40,12 +43,12 @@ def run(root: Path, stage: str, *names: str) -> tuple[float, int]:
     """Wall seconds of a stage, from the start of its Python, and how many images it trained on."""
     shutil.copy(ROOT / "dvc.yaml", root)
     started = time.perf_counter()
-    command = [sys.executable, "-m", f"stages.{stage}", "set", *names]
+    command = [sys.executable, "-m", f"stages.{stage}", *names]
     done = subprocess.run(command, cwd=root, env=os.environ | {"PYTHONPATH": str(ROOT)})
     if done.returncode:
         sys.exit(done.returncode)  # the stage has said why
     seconds = time.perf_counter() - started
-    log = json.loads((root / "logs" / f"{stage}@{'-'.join(('set', *names))}.json").read_text())
+    log = json.loads((root / f"logs/{address(stage, names)}.json").read_text())
     return seconds, log.get("images_trained", 0)
 
 
@@ -64,9 +67,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             write_params(root, arguments.folder, arguments.positives, arguments.rows, seed)
-            shared = [run(root, stage) for stage in SHARED]
+            shared = [run(root, stage, "set") for stage in SHARED]
             for row in arguments.rows:
-                own = run(root, "train_leanet", row)
+                own = run(root, "train_leanet", "set", row)
                 needed = [*shared, own] if "-" in row else [*shared[:2], own]  # a plain network needs no map
                 predictions = pd.read_csv(root / "data/cv/set" / row / "predictions.csv")
                 scores = score_row(predictions, predictions["fold"].nunique()).numbers

@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 
-from benchmarks import memory, time_to_f1, training, tricks
+from benchmarks import memory, study, time_to_f1, training, tricks
 from benchmarks.contender import duel
 from benchmarks.line import Line
 from leanet.attention.detect import Samples, train_cell
 from leanet.cli.params import TrainLEANet
 from leanet.core import device as devices
+from leanet.evaluation.baselines import BASELINES
 from leanet.training.job import Place
 
 pytestmark = pytest.mark.alone
@@ -101,7 +103,7 @@ def test_peak_memory_is_the_stages_own(tmp_path):
 def test_time_to_f1_scores_what_the_stages_predicted(tmp_path, monkeypatch, capsys):
     """With stages that take a second and predict all but one image of fold 1 rightly."""
 
-    def stage(root, name, *rows):
+    def stage(root, name, _dataset, *rows):
         for row in rows:
             folder = root / "data/cv/set" / row
             folder.mkdir(parents=True)
@@ -116,3 +118,32 @@ def test_time_to_f1_scores_what_the_stages_predicted(tmp_path, monkeypatch, caps
     (figures,) = json.loads((tmp_path / "out.json").read_text())
     assert (figures["f1"], figures["seed"]) == (pytest.approx((1 + 2 / 3) / 2, abs=1e-4), 5)
     assert "resnet18" in capsys.readouterr().out
+
+
+def test_a_study_is_a_mean_over_seeds_and_goes_on_where_it_was_cut_off(tmp_path, monkeypatch, capsys):
+    """With stages that predict all images rightly as they come, and one wrongly where backgrounds are filled."""
+    asked = []
+
+    def stage(root, name, *names):
+        asked.append((root.name, name))
+        filled = yaml.safe_load((root / "params.yaml").read_text())["split"]["background"] == "fill"
+        of = {"baselines": BASELINES, "train_leanet": names[1:], "sweep": names[1:]}.get(name, ())
+        for row in of:
+            for place, share in (("cv", 1), ("sweep", 0.25)):
+                folder = root / "data" / place / "set" / row
+                folder.mkdir(parents=True, exist_ok=True)
+                table = pd.DataFrame(
+                    {"path": list("abcd"), "label": [1, 0, 1, 0], "fold": [0, 0, 1, 1], "point": 0}
+                )
+                scores = [0.9, 0.1, 0.8, 0.7 if filled else 0.2]
+                table.assign(share=share, score=scores).to_csv(folder / "predictions.csv", index=False)
+        return 1.0, 0
+
+    monkeypatch.setattr(study, "run", stage)
+    for seeds in (["1"], ["1", "2"]):
+        monkeypatch.setattr("sys.argv", ["study", str(tmp_path), str(tmp_path / "out"), "--seeds", *seeds])
+        study.main()
+    assert asked.count(("find-1", "report")) == asked.count(("fill-2", "report")) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "| as they come | all | resnet18 | 1.000 (1.000 to 1.000) |" in lines[-32]
+    assert lines[-1].startswith("| filled | a quarter | map-threshold | 0.833 (0.833 to 0.833) |")
