@@ -25,7 +25,13 @@ SHARED = ("download", "split", "augment", "train_unet", "anomaly_maps")
 
 
 def write_params(
-    root: Path, source: Path, positives: int | None, rows: list[str], seed: int, settings: str = "photos", **changed: dict
+    root: Path,
+    source: Path,
+    positives: int | None,
+    rows: list[str],
+    seed: int,
+    settings: str = "photos",
+    **changed: dict,
 ) -> None:
     """params.yaml: the project's own with settings over it, what is changed in sections, and one seed."""
     tree = yaml.safe_load((ROOT / "params.yaml").read_text())

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -159,6 +160,10 @@ def test_a_run_adds_up_and_is_read_back(small, tmp_path, monkeypatch):
     found = results.read(file)
     assert list(found["score"]) == ["ADN", "ADN", "vote", "CAAN", "ADN", "ADN", "ADN"]
     assert table.table(found).count("| caan |") == 3
+    mean = found.loc[found["variant"] == "histogram", "AP"].mean()
+    assert f"| histogram | ADN | {mean:.3f} |" in table.overview(found)
+    table.picture(pd.concat([found, found.assign(seed=2)]), tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 10_000
 
 
 def test_no_tested_image_has_a_part_in_the_committee(small, monkeypatch):

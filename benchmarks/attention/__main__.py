@@ -49,6 +49,7 @@ def main() -> None:
     asked = {"set": "sets", "positives": "counts", "seed": "seeds", "variant": "variants"}
     for column, name in asked.items():
         every = every[every[column].isin(getattr(arguments, name))]
+    print(table.overview(every))
     print(table.table(every))
     if arguments.picture:
         table.picture(every, arguments.picture)

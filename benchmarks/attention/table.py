@@ -10,7 +10,12 @@ from benchmarks.attention.trials import FOLDS
 from leanet.evaluation.comparison import Comparison, compare
 
 PLAIN = ("plain", "ADN")
-PICTURED = (("caan", "vote"), ("caan, M = 0", "vote"), ("contrast", "ADN"), ("contrast", "vote"))
+PICTURED = {
+    ("contrast", "ADN"): "contrast, scored by the ADN that attends",
+    ("contrast", "vote"): "contrast, scored by ADN and CAAN",
+    ("contrast", "CAAN"): "contrast, scored by the CAAN alone",
+    ("caan, M = 0", "vote"): "M = 0 (no attention), scored by ADN and CAAN",
+}
 
 
 def settings(results: pd.DataFrame) -> Iterator[tuple[str, int, pd.DataFrame]]:
@@ -31,8 +36,24 @@ def less_plain(found: pd.DataFrame, row: tuple[str, str], figure: str) -> Compar
     return compare(list(of_row[both]), list(of_plain[both]), FOLDS)
 
 
+def overview(results: pd.DataFrame) -> str:
+    """Mean average precision of each row by setting, in Markdown."""
+    every = list(settings(results))
+    lines = [
+        f"| row | by | {' | '.join(f'{set_}, {positives}' for set_, positives, _ in every)} |",
+        f"|{'---|' * (2 + len(every))}",
+    ]
+    for row, _ in results.groupby(["variant", "score"], sort=False):
+        cells = list(row)
+        for _, _, found in every:
+            values = found.loc[(found["variant"] == row[0]) & (found["score"] == row[1]), "AP"]
+            cells.append(f"{values.mean():.3f}" if len(values) else "")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def table(results: pd.DataFrame) -> str:
-    """In Markdown."""
+    """All figures by setting, in Markdown."""
     lines = []
     for set_, positives, found in settings(results):
         lines += [
@@ -55,18 +76,19 @@ def picture(results: pd.DataFrame, file: Path) -> None:
     from matplotlib.figure import Figure
 
     every = list(settings(results))
-    figure = Figure(figsize=(7, 0.6 + 0.75 * len(every)), layout="constrained")
+    figure = Figure(figsize=(7, 1.2 + 0.75 * len(every)), layout="constrained")
     axes = figure.subplots()
-    for number, row in enumerate(PICTURED):
+    for number, (row, label) in enumerate(PICTURED.items()):
         for place, (_, _, found) in enumerate(every):
             if (found_ := less_plain(found, row, "AP")) is None:
                 continue
             y = -place - 0.17 * (number - 1.5)
-            label = f"{row[0]}, scored by {'ADN and CAAN' if row[1] == 'vote' else 'the ADN'}"
             axes.plot([found_.low, found_.high], [y, y], color=f"C{number}", linewidth=1.5)
             axes.plot(found_.effect, y, "o", color=f"C{number}", markersize=4, label=None if place else label)
     axes.axvline(0, color="0.6", linewidth=1)
-    axes.set_yticks([-place for place in range(len(every))], [f"{set_}, {count}" for set_, count, _ in every])
+    axes.set_yticks(
+        [-place for place in range(len(every))], [f"{set_}, {count} positives" for set_, count, _ in every]
+    )
     axes.set_xlabel("average precision less that of plain ResNet18, 95 % interval")
-    axes.legend(fontsize=8, loc="lower right")
+    figure.legend(fontsize=8, loc="outside upper center", ncols=2)
     figure.savefig(file, dpi=110)
