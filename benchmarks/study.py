@@ -19,6 +19,7 @@ from leanet.evaluation.scores import score_row
 ROWS = ("resnet18", "resnet18-direct", "resnet18-mobilenet", "resnet18-resnet", "resnet18-contrast")
 BACKGROUNDS = {"find": "as they come", "fill": "filled"}
 QUARTER = 0.25
+FIGURES = ("f1", "tuned_f1", "average_precision")
 
 
 def study(root: Path, source: Path, positives: int, background: str, seed: int) -> None:
@@ -36,15 +37,16 @@ def study(root: Path, source: Path, positives: int, background: str, seed: int) 
 
 
 def figures(root: Path) -> pd.DataFrame:
-    """The scores of each row and share of positives in the project `root`, means over folds."""
+    """The scores of each row and share of positives in the project `root`, means over folds; NaN: undefined."""
     lines = []
     for row in (*ROWS, *BASELINES):
         for share, place in ((1, paths.cv("set", row)), (QUARTER, paths.sweep("set", row))):
             predictions = read(root / place)
             scores = score_row(predictions, predictions["fold"].nunique())
-            means = {name: getattr(scores, name).mean for name in ("f1", "tuned_f1", "average_precision")}
+            means = {name: getattr(scores, name).mean for name in FIGURES}
             lines.append({"row": row, "share": share} | means)
-    return pd.DataFrame(lines)
+    table = pd.DataFrame(lines)
+    return table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in FIGURES})
 
 
 def main() -> None:
@@ -66,8 +68,7 @@ def main() -> None:
     print("| images | positives | row | F1 | F1, tuned threshold | average precision |\n|---|---|---|---|---|---|")
     for (background, share, row), of_row in every.groupby(["background", "share", "row"], sort=False):
         cells = [
-            f"{of_row[name].mean():.3f} ({of_row[name].min():.3f} to {of_row[name].max():.3f})"
-            for name in ("f1", "tuned_f1", "average_precision")
+            f"{of_row[name].mean():.3f} ({of_row[name].min():.3f} to {of_row[name].max():.3f})" for name in FIGURES
         ]
         print(f"| {background} | {'all' if share == 1 else 'a quarter'} | {row} | {' | '.join(cells)} |")
 
