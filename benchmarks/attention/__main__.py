@@ -1,4 +1,4 @@
-"""`python -m benchmarks.attention FOLDER`: run variants on trials, go on where it was cut off, show a table.
+"""`python -m benchmarks.attention`: run variants on trials, go on where it was cut off, show a table.
 
 Figures are added to results.csv beside this file; take lines out of it to run them anew.
 """
@@ -20,7 +20,12 @@ NAMES = [*VARIANTS, *units.BASELINES, units.COMMITTEE]
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.attention", description=__doc__)
-    parser.add_argument("folder", type=Path, help="where colourisers and maps are kept")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("data/attention"),
+        help="where colourisers and maps are kept (default: data/attention)",
+    )
     parser.add_argument(
         "--sets", nargs="+", default=["medium", "hard"], help="of " + ", ".join(units.LEAVES) + ", or folders"
     )
