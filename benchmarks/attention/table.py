@@ -84,7 +84,8 @@ def picture(results: pd.DataFrame, file: Path) -> None:
                 continue
             y = -place - 0.17 * (number - 1.5)
             axes.plot([found_.low, found_.high], [y, y], color=f"C{number}", linewidth=1.5)
-            axes.plot(found_.effect, y, "o", color=f"C{number}", markersize=4, label=None if place else label)
+            axes.plot(found_.effect, y, "o", color=f"C{number}", markersize=4, label=label)
+            label = None  # once in the legend
     axes.axvline(0, color="0.6", linewidth=1)
     axes.set_yticks(
         [-place for place in range(len(every))], [f"{set_}, {count} positives" for set_, count, _ in every]
