@@ -153,13 +153,13 @@ def test_a_run_adds_up_and_is_read_back(small, tmp_path, monkeypatch):
     units.trial_of.cache_clear()
     units.prepare(tmp_path, "easy", 1, ["pair"])
     file = tmp_path / "results.csv"
-    for variant in ("plain", "caan", "histogram", "map alone", "committee"):
+    for variant in ("plain", "contrast", "histogram", "map alone", "committee"):
         results.add(units.run(tmp_path, "easy", 4, 1, 0, variant), file)
     units.trial_of.cache_clear()
-    assert ("easy", 4, 1, 0, "caan") in results.done(file)
+    assert ("easy", 4, 1, 0, "contrast") in results.done(file)
     found = results.read(file)
     assert list(found["score"]) == ["ADN", "ADN", "vote", "CAAN", "ADN", "ADN", "ADN"]
-    assert table.table(found).count("| caan |") == 3
+    assert table.table(found).count("| contrast |") == 3
     mean = found.loc[found["variant"] == "histogram", "AP"].mean()
     assert f"| histogram | ADN | {mean:.3f} |" in table.overview(found)
     table.picture(pd.concat([found, found.assign(seed=2)]), tmp_path / "picture.png")

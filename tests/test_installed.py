@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -67,8 +66,7 @@ def test_a_wheel_holds_every_file_of_the_package_and_nothing_else(wheel):
 
 def test_an_sdist_gives_the_same_wheel(source, wheel, tmp_path):
     sdist = build("sdist", source, tmp_path / "sdist")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(sdist, tmp_path)
     (unpacked,) = (folder for folder in tmp_path.iterdir() if (folder / "PKG-INFO").exists())
     again = build("wheel", unpacked, tmp_path / "wheel")
     with zipfile.ZipFile(wheel) as one, zipfile.ZipFile(again) as other:
