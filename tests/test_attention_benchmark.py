@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from skimage.color import deltaE_ciede2000, rgb2lab
 from sklearn.metrics import average_precision_score, f1_score
 
-from benchmarks.attention import painting, results, table, trials, units, variants
+from benchmarks.attention import results, table, trials, units, variants
 from benchmarks.attention.trials import Trial
 from benchmarks.attention.variants import CHANNELS, VARIANTS, Network
 from leanet.color.lab import rgb_to_lab
@@ -121,30 +120,6 @@ def test_figures_are_those_of_scikit_learn_and_a_threshold_comes_from_the_other_
     assert found["F1 tuned"] > found["F1 at 0.5"]
     shifted = margins + 5 * (np.arange(40) % 2)  # by the other half's threshold, all or none are called anomalous
     assert results.figures(labels, shifted)["F1 tuned"] < 0.7
-
-
-def test_painting_changes_a_and_b_alone_where_it_says_on_the_object():
-    images = torch.rand(8, 3, 32, 32) * 0.2 + 0.4  # greyish: no painted colour is outside of sRGB
-    object_ = torch.zeros(8, 1, 32, 32, dtype=torch.bool)
-    object_[..., 8:24, 8:24] = True
-    painted, where = painting.paint(images, object_, torch.Generator().manual_seed(0))
-    change = (rgb_to_lab(painted) - rgb_to_lab(images)).abs()
-    assert change[:, 0].max() < 0.1
-    assert change[:, 1:].norm(dim=1, keepdim=True)[where].min() > painting.SHIFT[0] / 2
-    assert torch.equal(painted[~where.expand_as(painted)], images[~where.expand_as(images)])
-    assert not (where & ~object_).any()
-    assert where.flatten(1).any(1).all()
-
-
-def test_a_painted_image_has_a_map_of_the_colours_that_were_there():
-    images = torch.rand(4, 3, 32, 32) * 0.2 + 0.4
-    painted, where = painting.paint(images, torch.ones_like(images[:, :1]) > 0, torch.Generator().manual_seed(0))
-    maps = torch.rand(4, 2, 32, 32)
-    found = painting.painted_maps(maps, images, painted, where)
-    lab = [rgb2lab(each.permute(0, 2, 3, 1).numpy()) for each in (images, painted)]
-    wanted = np.where(where[:, 0], deltaE_ciede2000(*lab), maps[:, 0])
-    assert np.abs(found[:, 0].numpy() - wanted).max() < 0.01
-    assert torch.equal(found[:, 1], maps[:, 1])
 
 
 def test_a_run_adds_up_and_is_read_back(small, tmp_path, monkeypatch):

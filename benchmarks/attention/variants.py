@@ -7,13 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.attention.painting import paint, painted_maps
 from leanet.attention.adn import build_adn
 from leanet.attention.attention import standardised
 from leanet.attention.caan import build_external
 from leanet.attention.classifier import Classifier, take_channels
 from leanet.attention.leanet import loss
-from leanet.color.anomaly_map import not_filled
+from leanet.attention.painting import paint, painted_maps
 from leanet.color.lab import from_bytes
 from leanet.core import device as devices
 from leanet.training import recipe as recipes
@@ -33,7 +32,7 @@ class Variant:
     (benchmarks.attention.trials). phi: how features become M: mean (Eq. 2), contrast (the mean, standardised over
     the image), learned (a 1×1 convolution), zero (M = 0). shuffled: each image gets another's map. pooled: M also
     weighs the last features. weak: the mean of the highest tenth of M's logits learns the label. epochs: times the
-    recipe's. painted: trained on painted anomalies first (benchmarks.attention.painting).
+    recipe's. painted: trained on painted anomalies first (leanet.attention.painting).
     """
 
     why: str
@@ -181,8 +180,8 @@ def pretrain(
         chosen = normals[batch.numpy()]
         given, known = from_bytes(images[chosen]), maps[chosen].float()
         with torch.autocast("cpu", enabled=False):
-            painted, where = paint(given, not_filled(given)[:, None], draws)
-            fresh = painted_maps(known, given, painted, where)
+            painted, where = paint(given, draws)
+            fresh = painted_maps(known[:, :1], given, painted, where)
         both = torch.cat((given, painted)), torch.cat((inputs(known, kind), inputs(fresh, kind)))
         where = torch.cat((torch.zeros_like(where), where)).float()
         turned_images, turned_maps = recipes.augment(both[0], torch.cat((both[1], where), dim=1), draws)

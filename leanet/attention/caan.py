@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from leanet.attention.attention import attention_map, contrast_map
 from leanet.attention.classifier import Classifier, take_channels
+from leanet.attention.rows import OURS
 
 
 class CAAN(nn.Module):
@@ -50,7 +51,7 @@ def build_external(name: str, *, side: int, point: int) -> CAAN | Direct:
         return Direct(point=point)
     network = _mobilenet() if name == "mobilenet" else _resnet()
     take_channels(network, 1)
-    to_map = contrast_map if name == "contrast" else attention_map
+    to_map = contrast_map if name in OURS else attention_map
     return CAAN(Classifier(network, channels=1, side=side), point=point, to_map=to_map)
 
 

@@ -92,7 +92,7 @@ def jobs(
                 # What concerns this training alone: another point beside its own changes nothing.
                 "train_leanet": replace(settings, points=[cell.point], learning_rate=rate, learning_rate_vgg=rate),
             },
-            epochs=settings.epochs,
+            epochs=settings.epochs * (1 + detect.is_painted(row)),
             keep_weights=cell in kept,
         )
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from leanet.attention import rows
 from leanet.attention.adn import imagenet_weights
 from leanet.attention.leanet import LEANet, build, loss, score
+from leanet.attention.painting import paint, painted_maps
 from leanet.attention.settings import TrainLEANet
 from leanet.color.lab import from_bytes
 from leanet.core import device as devices
@@ -99,6 +101,8 @@ def cell(
             scores_of[f"scores_{kind}"] = predict(network, samples, recipe=recipe, dtype=dtype)
     seen = look(network, shown, dtype=dtype) if len(shown.labels) else {}
     trained = len(train.labels) * len(losses)
+    if is_painted(row):
+        trained += 2 * int((train.labels == 0).sum()) * train_leanet.epochs
     facts = {"device": str(place.device), "precision": str(dtype), "images_trained": trained}
     return Outcome({"losses": np.array(losses), **scores_of, **seen}, facts, state.weights(network))
 
@@ -134,20 +138,51 @@ def train_cell(
         logits, external_logits, _ = network(images, maps)
         return loss(logits, external_logits, data.labels[batch], balance)
 
-    history = fit(
-        network,
-        batch_loss,
-        len(data.labels),
-        recipe=recipe,
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate_of(row),
-        dtype=dtype,
-        order_seed=settings.seed + fold,
-        place=place,
-        draws=draws,
-    )
+    how = {
+        "recipe": recipe,
+        "epochs": settings.epochs,
+        "learning_rate": settings.learning_rate_of(row),
+        "dtype": dtype,
+        "order_seed": settings.seed + fold,
+        "draws": draws,
+    }
+    if is_painted(row) and (place.checkpoint is None or place.checkpoint.load() is None):
+        teach_by_painted(network, data, place, batch_size=max(1, settings.batch_size // 2), **how)
+    history = fit(network, batch_loss, len(data.labels), batch_size=settings.batch_size, place=place, **how)
     return network, history
+
+
+def is_painted(row: str) -> bool:
+    """Whether the row is taught by painted anomalies first, which takes as many epochs again."""
+    return rows.parts(row).external == "painted"
+
+
+def teach_by_painted(network: LEANet, data: Samples, place: Place, *, batch_size: int, **how) -> None:
+    """Train on `batch_size` normal images of `data` at a time and the same with painted anomalies.
+
+    Eq. 1 tells the two apart; the cross-entropy of the attention map with what is painted is added to it. how: as
+    leanet.training.loop.fit takes it. A training that is killed meanwhile begins anew.
+    """
+    normals = (data.labels == 0).nonzero()[:, 0]
+
+    def batch_loss(batch: Tensor) -> Tensor:
+        chosen = normals[batch]
+        images, maps = from_bytes(data.images[chosen]), data.maps[chosen].float()[:, None]
+        painted, where = paint(images, how["draws"])
+        maps = torch.cat((maps, painted_maps(maps, images, painted, where)))
+        images, where = torch.cat((images, painted)), torch.cat((torch.zeros_like(where), where)).float()
+        maps = torch.cat((scale(maps[:, 0], data.map_scale), where), dim=1)
+        if how["recipe"] == "fast":
+            images, maps = recipes.augment(images, maps, how["draws"])
+        logits, external_logits, attention = network(images, maps[:, :1])
+        labels = torch.arange(2, device=batch.device).repeat_interleave(len(batch))
+        shown = F.adaptive_avg_pool2d(maps[:, 1:], attention.shape[2:])
+        with devices.autocast(place.device, torch.float32):
+            of_map = F.binary_cross_entropy(attention.float(), shown)
+        return loss(logits, external_logits, labels) + of_map
+
+    place = Place(place.device, None, place.on_epoch)
+    fit(network, batch_loss, len(normals), batch_size=batch_size, place=place, **how)
 
 
 @torch.inference_mode()

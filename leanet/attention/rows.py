@@ -10,7 +10,8 @@ from typing import NamedTuple
 from leanet.core.errors import InputError
 
 INPUTS = ("map-input", "4ch-input", "attentioned-input")
-CAANS = ("mobilenet", "resnet", "contrast")  # the last is ours: a ResNet-based CAAN whose M is standardised
+OURS = ("contrast", "painted")  # a ResNet-based CAAN whose M is standardised; taught by painted anomalies first
+CAANS = ("mobilenet", "resnet", *OURS)
 EXTERNALS = ("direct", *CAANS)
 HOWS = (*INPUTS, *EXTERNALS)
 CNN = "cnn"  # the paper's "basic CNN"; all other ADNs are torchvision's
@@ -18,7 +19,7 @@ CNN = "cnn"  # the paper's "basic CNN"; all other ADNs are torchvision's
 
 def _family(adn: str, deeper: tuple[str, ...]) -> tuple[str, ...]:
     """The rows of an ADN in the order of the paper's tables; `deeper` ones of its kind come second."""
-    return (adn, *deeper, *(f"{adn}-{how}" for how in HOWS if how != "contrast"))
+    return (adn, *deeper, *(f"{adn}-{how}" for how in HOWS if how not in OURS))
 
 
 # Tables 3, 5, 6; then 7, 8.

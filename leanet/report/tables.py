@@ -24,6 +24,7 @@ NAMES = {
     "mobilenet": " + MobileNet-like CAAN",
     "resnet": " + ResNet-based CAAN",
     "contrast": " + contrast CAAN",
+    "painted": " + contrast CAAN, painted first",
     LAB_HISTOGRAM: "L*a*b* histogram, random forest",
     BORDER_HISTOGRAM: "the border alone, L*a*b* histogram",
     MAP_THRESHOLD: "anomaly map alone, threshold",

@@ -109,7 +109,7 @@ def test_attention_is_equations_2_and_3(row, point):
     while g.shape[-1] > f.shape[-1]:  # direct attention: the map, halved by means of 2×2
         g = (g[..., ::2, ::2] + g[..., 1::2, ::2] + g[..., ::2, 1::2] + g[..., 1::2, 1::2]) / 4
     g = g.mean(axis=1, keepdims=True)
-    if "contrast" in row:  # ours: standardised over the image first
+    if rows.parts(row).external in rows.OURS:  # ours: standardised over the image first
         g = (g - g.mean(axis=(2, 3), keepdims=True)) / (g.std(axis=(2, 3), keepdims=True, ddof=1) + 1e-3)
     m = 1 / (1 + np.exp(-g))
     np.testing.assert_allclose(attended, (1 + m) * f, rtol=1e-4, atol=1e-5)
