@@ -71,14 +71,15 @@ def run(arguments: argparse.Namespace) -> None:
         for fold in (range(RUN) if set_ not in units.LEAVES else [0])
         if (set_, count, seed, fold, variant) not in done
     ]
-    kinds = sorted({units.kind_of(variant) for variant in arguments.variants})
-    trials = dict.fromkeys((set_, seed) for set_, _, seed, _, _ in todo)
+    trials: dict[tuple[str, int], set[str]] = {}  # and the kinds of maps that each needs
+    for set_, _, seed, _, variant in todo:
+        trials.setdefault((set_, seed), set()).add(units.kind_of(variant))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         arguments.workers, context, initializer=units.start, initargs=(arguments.photographs,)
     ) as pool:
         with Progress(len(trials), "colourisers and maps") as progress:
-            for future in [pool.submit(units.prepare, arguments.folder, *trial, kinds) for trial in trials]:
+            for future in [pool.submit(units.prepare, arguments.folder, *each, trials[each]) for each in trials]:
                 future.result()
                 progress.step()
         with Progress(len(todo), "trainings") as progress:

@@ -24,12 +24,14 @@ def settings(results: pd.DataFrame) -> Iterator[tuple[str, int, pd.DataFrame]]:
         yield set_, positives, found.set_index(["seed", "fold"]).sort_index()
 
 
+def of(found: pd.DataFrame, row: tuple[str, str], figure: str) -> pd.Series:
+    """A figure of a row, by seed and fold."""
+    return found.loc[(found["variant"] == row[0]) & (found["score"] == row[1]), figure]
+
+
 def less_plain(found: pd.DataFrame, row: tuple[str, str], figure: str) -> Comparison | None:
     """How a row differs from plain on the seeds and folds that both have; None where those are too few."""
-    of_row, of_plain = (
-        found.loc[(found["variant"] == variant) & (found["score"] == score), figure]
-        for variant, score in (row, PLAIN)
-    )
+    of_row, of_plain = of(found, row, figure), of(found, PLAIN, figure)
     both = of_row.index.intersection(of_plain.index)
     if row == PLAIN or len(both) < 2:
         return None
@@ -46,7 +48,7 @@ def overview(results: pd.DataFrame) -> str:
     for row, _ in results.groupby(["variant", "score"], sort=False):
         cells = list(row)
         for _, _, found in every:
-            values = found.loc[(found["variant"] == row[0]) & (found["score"] == row[1]), "AP"]
+            values = of(found, row, "AP")
             cells.append(f"{values.mean():.3f}" if len(values) else "")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

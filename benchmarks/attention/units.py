@@ -43,12 +43,12 @@ def kind_of(variant: str) -> str:
     return KINDS[VARIANTS[variant].maps] if variant in VARIANTS else "pair"
 
 
-def prepare(folder: Path, set_: str, seed: int, kinds: list[str]) -> None:
+def prepare(folder: Path, set_: str, seed: int, kinds: set[str]) -> None:
     """Colourisers and maps of a trial."""
     place = folder / set_ / str(seed)
     place.mkdir(parents=True, exist_ok=True)
     for kind in kinds:
-        if not list(place.glob(f"{kind}*.npy")):
+        if not all((place / f"{kind}{fold}.npy").exists() for fold in trial_of(set_, seed).folds):
             write_maps(trial_of(set_, seed), seed, kind, place)
 
 

@@ -12,7 +12,7 @@ from leanet.attention.attention import standardised
 from leanet.attention.caan import build_external
 from leanet.attention.classifier import Classifier, take_channels
 from leanet.attention.leanet import loss
-from leanet.attention.painting import paint, painted_maps
+from leanet.attention.painting import with_painted
 from leanet.color.lab import from_bytes
 from leanet.core import device as devices
 from leanet.training import recipe as recipes
@@ -169,7 +169,6 @@ def pretrain(
     images: Tensor,
     maps: Tensor,
     normals: np.ndarray,
-    kind: str,
     dtype: torch.dtype,
     seed: int,
     draws: torch.Generator,
@@ -178,19 +177,12 @@ def pretrain(
 
     def batch_loss(batch: Tensor) -> Tensor:
         chosen = normals[batch.numpy()]
-        given, known = from_bytes(images[chosen]), maps[chosen].float()
-        with torch.autocast("cpu", enabled=False):
-            painted, where = paint(given, draws)
-            fresh = painted_maps(known[:, :1], given, painted, where)
-        both = torch.cat((given, painted)), torch.cat((inputs(known, kind), inputs(fresh, kind)))
-        where = torch.cat((torch.zeros_like(where), where)).float()
-        turned_images, turned_maps = recipes.augment(both[0], torch.cat((both[1], where), dim=1), draws)
-        where = turned_maps[:, -1:]
-        f, g, before = network(turned_images, turned_maps[:, :-1])
-        answers = torch.arange(2).repeat_interleave(len(batch))
-        total = loss(f, g, answers)
+        given = with_painted(from_bytes(images[chosen]), maps[chosen, :1].float(), draws)
+        both, known = recipes.augment(given[0], torch.cat((inputs(given[1], "pair"), given[2]), dim=1), draws)
+        f, g, before = network(both, known[:, :1])
+        total = loss(f, g, torch.arange(2).repeat_interleave(len(batch)))
         for each in before:
-            target = F.adaptive_avg_pool2d(where, each.shape[2:])
+            target = F.adaptive_avg_pool2d(known[:, 1:], each.shape[2:])
             total = total + F.binary_cross_entropy_with_logits(each.float(), target)
         return total
 
@@ -239,7 +231,7 @@ def margins(
 
     place = Place(device, None, lambda loss: None)
     if variant.painted:
-        pretrain(network, images, maps, train[(labels[train] == 0).numpy()], kind, dtype, seed, draws)
+        pretrain(network, images, maps, train[(labels[train] == 0).numpy()], dtype, seed, draws)
     how = {"recipe": "fast", "epochs": round(variant.epochs * EPOCHS), "batch_size": BATCH, "learning_rate": RATE}
     fit(network, batch_loss, len(train), **how, dtype=dtype, order_seed=seed, place=place, draws=draws)
     network.eval()

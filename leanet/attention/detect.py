@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from leanet.attention import rows
 from leanet.attention.adn import imagenet_weights
 from leanet.attention.leanet import LEANet, build, loss, score
-from leanet.attention.painting import paint, painted_maps
+from leanet.attention.painting import with_painted
 from leanet.attention.settings import TrainLEANet
 from leanet.color.lab import from_bytes
 from leanet.core import device as devices
@@ -168,9 +168,7 @@ def teach_by_painted(network: LEANet, data: Samples, place: Place, *, batch_size
     def batch_loss(batch: Tensor) -> Tensor:
         chosen = normals[batch]
         images, maps = from_bytes(data.images[chosen]), data.maps[chosen].float()[:, None]
-        painted, where = paint(images, how["draws"])
-        maps = torch.cat((maps, painted_maps(maps, images, painted, where)))
-        images, where = torch.cat((images, painted)), torch.cat((torch.zeros_like(where), where)).float()
+        images, maps, where = with_painted(images, maps, how["draws"])
         maps = torch.cat((scale(maps[:, 0], data.map_scale), where), dim=1)
         if how["recipe"] == "fast":
             images, maps = recipes.augment(images, maps, how["draws"])

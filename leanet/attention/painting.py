@@ -16,6 +16,17 @@ SHARE = (0.005, 0.2)  # of the object that is painted, drawn evenly in logarithm
 SHIFT = (5, 40)  # distance in a*b*
 
 
+def with_painted(images: Tensor, maps: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Normal images (N, 3, side, side) and the same painted behind them, their maps, and where they are painted.
+
+    maps: (N, 1, side, side) in ΔE₀₀. Returns three tensors of length 2N; the last is 1 where painted, else 0, of
+    the maps' shape. draws: as in `paint`.
+    """
+    painted, where = paint(images, draws)
+    maps = torch.cat((maps, painted_maps(maps, images, painted, where)))
+    return torch.cat((images, painted)), maps, torch.cat((torch.zeros_like(where), where)).float()
+
+
 def paint(images: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
     """Painted images, (N, 3, side, side) in [0, 1] as they come, and where, bool (N, 1, side, side).
 
@@ -30,6 +41,8 @@ def paint(images: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
 
 def _blobs(object_: Tensor, draws: torch.Generator) -> Tensor:
     """Where to paint on an object, both bool (side, side): where smooth noise is highest."""
+    if not object_.any():
+        return object_
     grain = int(torch.randint(*GRAIN, (), generator=draws))
     cells = torch.randn(1, 1, grain, grain, generator=draws).to(object_.device)
     noise = F.interpolate(cells, object_.shape, mode="bicubic")[0, 0]

@@ -45,6 +45,13 @@ def test_a_painted_image_has_a_map_of_the_colours_that_were_there():
     assert np.abs(found[:, 0].numpy() - wanted).max() < 0.01
 
 
+def test_nothing_is_painted_where_there_is_no_object():
+    images = torch.full((2, 3, 32, 32), FILL / 255)
+    painted, where = painting.paint(images, torch.Generator().manual_seed(0))
+    assert torch.equal(painted, images)
+    assert not where.any()
+
+
 def settings(epochs: int) -> TrainLEANet:
     return TrainLEANet(
         points=[1],
@@ -66,7 +73,7 @@ def samples() -> Samples:
     return Samples.on(DEVICE, images, maps, np.repeat([0, 1], [16, 2]), 30, np.arange(18))
 
 
-def test_it_learns_to_find_what_is_painted(monkeypatch):
+def test_it_learns_to_find_what_is_painted():
     """Before it has seen the two anomalous images: the attention map is higher where an anomaly is painted."""
     data = samples()
     network = build("cnn-painted", side=32, point=1)
