@@ -11,7 +11,7 @@ from leanet.core import files, paths
 from leanet.core.arrays import ArrayFile
 from leanet.core.settings import Device, Precision
 from leanet.evaluation import scores
-from leanet.evaluation.predictions import ALTERED, write
+from leanet.evaluation.predictions import ALTERED, SCORES, write
 from leanet.images import counterfactuals, imageset
 from leanet.images.imageset import ImageSet
 from leanet.run import kept, stage
@@ -43,7 +43,7 @@ def main(
     with files.whole(paths.cv(dataset, row)) as folder:
         write(table, history(trainings, outcomes), folder)
         asked = altered_predictions(trainings, outcomes, data, altered)
-        asked.to_csv(folder / ALTERED, index=False, float_format="%.6f")
+        asked.to_csv(folder / ALTERED, index=False, float_format=SCORES)
         if len(shown := examples(row, data)):
             save_examples(trainings, outcomes, shown, data, maps[0], paths.maps(dataset), folder)
     # The detector takes the best point alone.

@@ -195,7 +195,7 @@ def predict(
         batch = data.batch(indices)
         with devices.autocast(device, dtype):
             logits, _ = judge(network, *batch, recipe=recipe)
-        scores.append(score(logits).cpu())
+        scores.append(score(logits))
     return torch.cat(scores).numpy()
 
 

@@ -115,6 +115,9 @@ def loss(
 
 
 def score(logits: Tensor) -> Tensor:
-    """(N, 2) logits to (N,) scores in [0, 1]: above 0.5 where the output "anomalous" is the larger one."""
-    normal, anomalous = logits.float().unbind(1)
+    """(N, 2) logits to (N,) scores in [0, 1]: above 0.5 where the output "anomalous" is the larger one.
+
+    float64 on the CPU, which not every device has: in float32 all sure images would score 1, and rank alike.
+    """
+    normal, anomalous = logits.cpu().double().unbind(1)
     return (anomalous - normal).sigmoid()

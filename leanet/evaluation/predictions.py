@@ -10,11 +10,12 @@ from pathlib import Path
 import pandas as pd
 
 PREDICTIONS, HISTORY, ALTERED = "predictions.csv", "history.csv", "altered.csv"
+SCORES = "%.15g"  # six decimals would make all sure images rank alike
 
 
 def write(predictions: pd.DataFrame, history: pd.DataFrame, folder: Path) -> None:
     """Write the predictions of a row, and the loss of its trainings by epoch (leanet.training.job.history)."""
-    predictions.to_csv(folder / PREDICTIONS, index=False, float_format="%.6f")
+    predictions.to_csv(folder / PREDICTIONS, index=False, float_format=SCORES)
     history.to_csv(folder / HISTORY, index=False, float_format="%.6g")
 
 

@@ -71,22 +71,32 @@ function table(data, open) {
     el("div", { class: "wide" }, el("table", {}, el("thead", {}, el("tr", {}, ...heads)), body)));
 }
 
+/** Round numbers, at most six of them, from at or below `low` to at or above `high`. */
+function ticks(low, high) {
+  const size = 10 ** Math.floor(Math.log10((high - low || 1) / 5));
+  const step = [1, 2, 5, 10].map((times) => times * size).find((each) => (high - low) / each <= 5);
+  const first = Math.floor(low / step + 1e-9);
+  const last = Math.max(Math.ceil(high / step - 1e-9), first + 1);
+  return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(6)));
+}
+
 /** Curves: series of {name, points: [[x, y], …]}. */
 function chart(series, xName, yName, height = 260) {
   const [width, left, bottom, top] = [620, 52, 42, 12];
   const xs = series.flatMap((s) => s.points.map((p) => p[0]));
   const ys = series.flatMap((s) => s.points.map((p) => p[1]));
-  const [x0, x1] = [Math.min(...xs), Math.max(...xs)];
-  const [y0, y1] = [Math.min(...ys), Math.max(...ys)];
-  const X = (x) => left + ((x - x0) / (x1 - x0 || 1)) * (width - left - 20);
-  const Y = (y) => height - bottom - ((y - y0) / (y1 - y0 || 1)) * (height - bottom - top);
+  const [xTicks, yTicks] = [xs, ys].map((values) => ticks(Math.min(...values), Math.max(...values)));
+  const [x0, x1, y0, y1] = [xTicks[0], xTicks.at(-1), yTicks[0], yTicks.at(-1)];
+  const X = (x) => left + ((x - x0) / (x1 - x0)) * (width - left - 20);
+  const Y = (y) => height - bottom - ((y - y0) / (y1 - y0)) * (height - bottom - top);
   const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img",
     "aria-label": `${yName} by ${xName}` });
-  for (const part of [0, 0.5, 1]) {
-    const [x, y] = [x0 + part * (x1 - x0), y0 + part * (y1 - y0)];
+  for (const y of yTicks) {
     drawing.append(svg("line", { x1: left, x2: width - 20, y1: Y(y), y2: Y(y), class: "axis" }),
-      svg("text", { x: left - 6, y: Y(y) + 4, "text-anchor": "end" }, y.toPrecision(3)),
-      svg("text", { x: X(x), y: height - bottom + 16, "text-anchor": "middle" }, String(+x.toPrecision(3))));
+      svg("text", { x: left - 6, y: Y(y) + 4, "text-anchor": "end" }, String(y)));
+  }
+  for (const x of xTicks) {
+    drawing.append(svg("text", { x: X(x), y: height - bottom + 16, "text-anchor": "middle" }, String(x)));
   }
   drawing.append(svg("text", { x: (left + width) / 2, y: height - 6, "text-anchor": "middle" }, xName));
   series.forEach((s, i) => {
@@ -106,18 +116,17 @@ function chart(series, xName, yName, height = 260) {
   return el("figure", {}, drawing, el("figcaption", {}, `${yName} by ${xName}`, el("ul", {}, ...key)));
 }
 
-/** A forest plot: of each row {name, mean, low, high} the mean of F1 and its interval, on a scale from 0 to 1. */
+/** A forest plot: of each row {name, mean, low, high} the mean of F1 and its interval, on a scale up to 1. */
 function forest(rows) {
   const [width, left, line] = [620, 290, 24];
   const height = rows.length * line + 42;
-  const lowest = Math.max(0, Math.floor(Math.min(...rows.map((row) => row.low)) * 10) / 10);
-  const X = (x) => left + ((x - lowest) / (1 - lowest || 1)) * (width - left - 20);
+  const marks = ticks(Math.min(...rows.map((row) => row.low)), 1);
+  const X = (x) => left + ((x - marks[0]) / (1 - marks[0])) * (width - left - 20);
   const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img",
     "aria-label": "F1 of each row with its 95 % interval" });
-  for (const part of [0, 0.5, 1]) {
-    const x = lowest + part * (1 - lowest);
+  for (const x of marks) {
     drawing.append(svg("line", { x1: X(x), x2: X(x), y1: 4, y2: height - 34, class: "axis" }),
-      svg("text", { x: X(x), y: height - 20, "text-anchor": "middle" }, String(+x.toFixed(2))));
+      svg("text", { x: X(x), y: height - 20, "text-anchor": "middle" }, String(x)));
   }
   drawing.append(svg("text", { x: (left + width) / 2, y: height - 4, "text-anchor": "middle" }, "F1"));
   rows.forEach((row, i) => {

@@ -19,7 +19,7 @@ from leanet.images import imageset
 from leanet.images.imageset import ImageSet
 from leanet.report.pictures import MAP_TOP, heat
 from leanet.report.results import Results
-from leanet.report.tables import Table, named, proportion, title
+from leanet.report.tables import Table, named, proportion
 
 HERE = Path(__file__).parent
 SIDE = 128  # pixels of an image on the page, at most
@@ -83,7 +83,7 @@ def section(
         "rows": [_row(results, row, place) for row in results.scores],
         "sweep": [
             {
-                "name": title(row),
+                "name": named(results, row),
                 "points": [
                     [proportion(results, share), figure.mean]
                     for share, figure in curve.items()

@@ -252,7 +252,7 @@ def _ratio(difference: float, deviation: float) -> float | None:
 def points_table(results: Results) -> Table:
     """F1 at every attention point that was run."""
     lines = [
-        {"row": title(row), **{f"point {point}": figure for point, figure in by_point.items()}}
+        {"row": named(results, row), **{f"point {point}": figure for point, figure in by_point.items()}}
         for row, by_point in results.points.items()
         if len(by_point) > 1
     ]
@@ -274,7 +274,7 @@ def sweep_table(results: Results) -> Table:
 
     lines = [
         {
-            "row": title(row),
+            "row": named(results, row),
             "share of positives": float(share),
             "anomalous, of the whole set": proportion(results, share),
             "F1": figure,

@@ -62,6 +62,8 @@ def remarks(results: Results) -> list[str]:
 def difference(row: str, other: str, comparison: Comparison, p: float | None, how: str) -> str:
     """What may be said of a difference of F1; p: corrected as `how` says, None where all folds differ alike."""
     low, high = f"{comparison.low:+.2f}", f"{comparison.high:+.2f}"
+    if p is None and not comparison.effect:
+        return f"{row} has the same F1 as {other} in every fold."
     if p is None:
         return f"{row} differs from {other} by {comparison.effect:+.3f} in every fold."
     test = f"p = {p:.2f}, {how}" if p >= 0.01 else f"p < 0.01, {how}"

@@ -4,6 +4,7 @@ import sys
 from urllib.error import URLError
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torchvision
@@ -17,6 +18,7 @@ from leanet.attention.classifier import Classifier
 from leanet.attention.leanet import build, loss, score
 from leanet.color.unet import UNet
 from leanet.core.errors import InputError
+from leanet.evaluation import predictions
 from leanet.report import paper
 
 MOBILENET_CAAN = 3.042e6  # Table 1; in Tables 3 and 5 its rows with ResNet18 and VGG16 fall short of the sum
@@ -318,3 +320,12 @@ def test_after_a_quick_training_no_network_is_judged_by_initial_statistics():
         norms = [each for each in build(row, side=64, point=3).modules() if isinstance(each, torch.nn.BatchNorm2d)]
         assert norms
         assert all((1 - norm.momentum) ** 128 < 0.001 for norm in norms)
+
+
+def test_scores_of_sure_images_keep_their_order(tmp_path):
+    margins = torch.tensor([-32.0, -30, 0, 14, 18, 20, 30, 32], dtype=torch.bfloat16)
+    scores = score(torch.stack((torch.zeros(8, dtype=torch.bfloat16), margins), dim=1)).numpy()
+    table = pd.DataFrame({"path": [f"{i}.png" for i in range(8)], "score": scores})
+    predictions.write(table, pd.DataFrame(), tmp_path)
+    kept = predictions.read(tmp_path)["score"].to_numpy()
+    assert (np.diff(kept) > 0).all()

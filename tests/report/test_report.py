@@ -115,6 +115,10 @@ def test_what_is_undecided_is_called_so_with_what_it_may_be():
     # Sure by itself, and not among so many.
     assert difference("a", "b", Comparison(0.1, 0.0, 0.2, p=0.04), p=0.12, how="by Holm").startswith("Undecided")
     assert "in every fold" in difference("a", "b", Comparison(0.1, 0.1, 0.1, p=None), None, "")
+    assert (
+        difference("a", "b", Comparison(0.0, 0.0, 0.0, p=None), None, "")
+        == "a has the same F1 as b in every fold."
+    )
     ours = results(named=("resnet18", "resnet18-direct", "resnet18-resnet", *BASELINES))
     _, first, second, third = remarks(ours)  # the first is of the border
     assert "Direct Attention" in first
