@@ -136,14 +136,20 @@ def test_a_study_is_a_mean_over_seeds_and_goes_on_where_it_was_cut_off(tmp_path,
                     {"path": list("abcd"), "label": [1, 0, 1, 0], "fold": [0, 0, 1, 1], "point": 0}
                 )
                 scores = [0.9, 0.1, 0.8, 0.7 if filled else 0.2]
-                table.assign(share=share, score=scores).to_csv(folder / "predictions.csv", index=False)
+                table = table.assign(share=share, score=scores)
+                table.to_csv(folder / "predictions.csv", index=False)
+                blurred, exchanged = table.assign(kind="blurred"), table.assign(kind="exchanged", score=0.1)
+                pd.concat([blurred, exchanged]).to_csv(folder / "altered.csv", index=False)
         return 1.0, 0
 
     monkeypatch.setattr(study, "run", stage)
+    monkeypatch.setattr(study, "RESULTS", tmp_path / "study.csv")
     for seeds in (["1"], ["1", "2"]):
         monkeypatch.setattr("sys.argv", ["study", str(tmp_path), str(tmp_path / "out"), "--seeds", *seeds])
         study.main()
     assert asked.count(("find-1", "report")) == asked.count(("fill-2", "report")) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert "| as they come | all | resnet18 | 1.000 (1.000 to 1.000) |" in lines[-32]
-    assert lines[-1].startswith("| filled | a quarter | map-threshold | 0.833 (0.833 to 0.833) |")
+    assert lines[-32].startswith("| as they come | all | resnet18 | 2 | 1.000 (1.000 to 1.000) |")
+    # Blurred as they are, and two of four verdicts turned.
+    assert lines[-32].endswith("| 1.000 (1.000 to 1.000) | 0.500 (0.500 to 0.500) |")
+    assert lines[-1].startswith("| filled | a quarter | map-threshold | 2 | 0.833 (0.833 to 0.833) |")
