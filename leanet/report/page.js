@@ -71,7 +71,7 @@ function table(data, open) {
     el("div", { class: "wide" }, el("table", {}, el("thead", {}, el("tr", {}, ...heads)), body)));
 }
 
-/** Round numbers, at most six of them, from at or below `low` to at or above `high`. */
+/** Round numbers, at most seven of them, from at or below `low` to at or above `high`. */
 function ticks(low, high) {
   const size = 10 ** Math.floor(Math.log10((high - low || 1) / 5));
   const step = [1, 2, 5, 10].map((times) => times * size).find((each) => (high - low) / each <= 5);
@@ -120,7 +120,7 @@ function chart(series, xName, yName, height = 260) {
 function forest(rows) {
   const [width, left, line] = [620, 290, 24];
   const height = rows.length * line + 42;
-  const marks = ticks(Math.min(...rows.map((row) => row.low)), 1);
+  const marks = ticks(Math.min(0.9, ...rows.map((row) => row.low)), 1); // all may be 1
   const X = (x) => left + ((x - marks[0]) / (1 - marks[0])) * (width - left - 20);
   const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img",
     "aria-label": "F1 of each row with its 95 % interval" });
