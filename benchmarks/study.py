@@ -83,6 +83,8 @@ def main() -> None:
     parser.add_argument("--positives", type=int, default=50, help="anomalous images to sample (default: 50)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default: 1 2 3")
     arguments = parser.parse_args()
+    if not arguments.folder.is_dir():
+        parser.error(f"{arguments.folder}: no such folder")
     every = pd.read_csv(RESULTS) if RESULTS.exists() else pd.DataFrame(columns=["background", "seed"])
     done = set(every[["background", "seed"]].itertuples(index=False, name=None))
     for seed in arguments.seeds:

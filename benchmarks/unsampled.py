@@ -3,6 +3,8 @@
 No network, threshold or calibration has seen them: the model card can be held against them.
 """
 
+import sys
+
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
@@ -17,6 +19,8 @@ def main() -> None:
     detector = Detector.load(paths.DETECTOR)
     root = paths.raw(detector.facts["dataset"])
     items = [item for item in layout.read(root) if item.path not in set(detector.facts["images"])]
+    if not items:
+        sys.exit("no image is left over: params.yaml samples all of the data set")
     scores = []
     with Progress(len(items), "unsampled images") as progress:
         for judged, _ in detector.stream(root / item.path for item in items):

@@ -10,7 +10,7 @@ from leanet.core import device as devices
 from leanet.core import files, paths
 from leanet.core.settings import Device, Precision
 from leanet.detector.card import card
-from leanet.detector.package import assemble, choose
+from leanet.detector.package import assemble, border, choose
 from leanet.detector.settings import Package
 from leanet.images import counterfactuals, imageset
 from leanet.images.settings import Dataset, Split
@@ -58,6 +58,7 @@ def main(
         "unet_width": train_unet.width,
         "map_scale": train_leanet.map_scale,
         "pretrained": train_leanet.pretrained,
+        "border": border(dataset, len(folds)),
         "criterion": package.criterion,
         "chosen_among": [package.row] if package.row else rows,
         "cross_validation": scores.numbers,

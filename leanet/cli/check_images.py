@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+FEW = 20  # images of a class
 SIDE = 128  # pixels of an image's side that are looked at
 
 
@@ -49,6 +50,13 @@ def run(arguments: argparse.Namespace) -> None:
     named = [one.name for one in found if one.is_shortcut]
     if not named:
         print("Nothing here tells the classes apart by more than chance.")
+        if min(np.bincount(labels)) < FEW:
+            print("There are few images: a shortcut may stay unseen.")
         return
     print(f"More than chance: {', '.join(named)}. A network may win by these without a look at the object.")
-    print("Brightness, contrast and sharpness may be the anomaly itself. The rest is how the pictures were taken.")
+    print(
+        "Brightness, contrast, sharpness and the object's size may be the anomaly itself, and where the background"
+    )
+    print("is filled, the border is the object's. The rest is how the pictures were taken.")
+    if not arguments.fill:
+        print("Try --fill: it shows what is left if only the object is seen (docs/shortcuts.md).")

@@ -33,6 +33,7 @@ BATCH = 16  # images
 UNSAID = {  # by detectors that were made before these were settings
     "unet_width": 64,
     "preparation": vars(Preparation(border=0.05, white_balance=False, background="keep")),
+    "border": None,
 }
 
 
@@ -143,7 +144,13 @@ class Detector:
     def doubts(self) -> list[str]:
         """What is to be said before its scores are believed, a sentence each."""
         blind = "its networks do not tell anomalous images from normal ones: no score means anything"
-        return [*([blind] if self.calibration.slope <= 0 else []), *self.threshold.doubts]
+        shortcut = (
+            f"what surrounds the objects alone tells its training images apart (AUROC {self.facts['border']}): "
+            "it may judge by the camera, not by the object"
+        )
+        said = [blind] if self.calibration.slope <= 0 else []
+        said += [shortcut] if self.facts["border"] else []
+        return [*said, *self.threshold.doubts]
 
     def predict(self, images: Sequence[Source] | np.ndarray, *, prevalence: float | None = None) -> Judged:
         """Judge paths, bytes of files, Pillow's images or arrays of uint8 (height, width, 3), of any sizes.

@@ -14,7 +14,9 @@ from leanet.detector.drift import STATISTICS, describe
 from leanet.detector.ensemble import Ensemble, Member
 from leanet.detector.settings import Package
 from leanet.evaluation import predictions
+from leanet.evaluation.baselines import BORDER_HISTOGRAM
 from leanet.evaluation.scores import RowScores, Undefined, score_row
+from leanet.evaluation.shortcuts import border_tells
 from leanet.images.imageset import ImageSet
 
 GALLERY = 200  # images of each class to find the nearest among, at most
@@ -39,6 +41,12 @@ def choose(package: Package, rows: list[str], dataset: str, folds: int) -> tuple
     return row, package.point or scores[row].paper_point, scores[row]
 
 
+def border(dataset: str, folds: int) -> float | None:
+    """The AUROC of the baseline border-histogram, if the border tells the classes apart by more than chance."""
+    auroc = score_row(predictions.read(paths.cv(dataset, BORDER_HISTOGRAM)), folds).auroc
+    return round(auroc.mean, 2) if border_tells(auroc) else None
+
+
 def assemble(
     facts: dict,
     weights: list[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]],
@@ -47,8 +55,9 @@ def assemble(
 ) -> Detector:
     """A detector of one member a fold of the first repeat.
 
-    facts: what the detector is to say of itself, among it row, point (0: none), recipe, map_scale, pretrained and
-    criterion. weights: of each fold, by their names in the networks, those of its colouriser and of its row.
+    facts: what the detector is to say of itself, among it row, point (0: none), recipe, map_scale, pretrained,
+    border and criterion. weights: of each fold, by their names in the networks, those of its colouriser and of its
+    row.
     """
     facts = facts | {
         "side": data.side,

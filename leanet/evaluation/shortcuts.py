@@ -18,6 +18,7 @@ from sklearn.metrics import roc_auc_score
 from leanet.core.arrays import ArrayFile
 from leanet.core.errors import InputError
 from leanet.evaluation.baselines import histogram_scores
+from leanet.evaluation.scores import Figure
 from leanet.images.decoding import size, taken
 from leanet.images.preparation import band
 from leanet.images.sampling import assign_folds
@@ -25,6 +26,11 @@ from leanet.images.sampling import assign_folds
 BORDER = 1 / 20  # of the side: the width of the band of outermost pixels
 FOLDS = 5  # at most: few images of a class make fewer
 LEVEL = 0.05  # of a false word about any of the properties
+
+
+def border_tells(auroc: Figure) -> bool:
+    """Whether the baseline border-histogram, of this AUROC, tells the classes apart by more than chance."""
+    return not auroc.undefined and auroc.interval[0] > 0.5
 
 
 @dataclass(frozen=True)

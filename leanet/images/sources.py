@@ -45,7 +45,8 @@ def named(name: str) -> Path:
     """
     known = catalogue.descriptions()
     if name not in known:
-        raise InputError(f"there is no data set {name}{catalogue.near(name, known)}")
+        hint = f"; a folder comes second: `leanet use NAME {name}`" if Path(name).is_dir() else ""
+        raise InputError(f"there is no data set {name}{catalogue.near(name, known)}{hint}")
     return known[name]
 
 

@@ -199,9 +199,11 @@ def looks_table(results: Results) -> Table:
     return Table(
         "looks",
         "Where the networks look",
-        "Test images altered, at most 50 of a class and fold. Object blurred away: only its surroundings are left,"
-        " or the outermost pixels where objects are not known; who looks at the object is then at chance, "
-        "0.5. Other surroundings: those of an image of the other class; no verdict should change.",
+        "Test images altered, at most 50 of a class and fold. Object blurred away: only its surroundings are "
+        "left; who looks at the object is then at chance, 0.5. Other surroundings: those of an image of the other "
+        "class; no verdict should change. Where objects are not known (split.background: keep), the outermost "
+        "pixels stand for the surroundings: the background within them stays, and few changed verdicts then say "
+        "little.",
         lines,
     )
 

@@ -4,6 +4,7 @@ from leanet.evaluation.baselines import BASELINES, BORDER_HISTOGRAM, LAB_HISTOGR
 from leanet.evaluation.comparison import Comparison, holm
 from leanet.evaluation.counts import Counts
 from leanet.evaluation.scores import Figure
+from leanet.evaluation.shortcuts import border_tells
 from leanet.report.results import Results, plain
 from leanet.report.tables import named
 
@@ -75,11 +76,12 @@ def difference(row: str, other: str, comparison: Comparison, p: float | None, ho
 
 def border_shortcut(auroc: Figure) -> str | None:
     """What to say of the border's AUROC; None where its interval holds 0.5, which is chance."""
-    if auroc.undefined or auroc.interval[0] <= 0.5:
+    if not border_tells(auroc):
         return None
     low, high = auroc.interval
     return (
-        "What surrounds the objects alone tells the classes apart: "
+        "What surrounds the objects, or the outermost pixels, alone tells the classes apart: "
         f"AUROC {auroc.mean:.2f} [{low:.2f}, {high:.2f}], where chance is 0.5. "
-        "All that follows may be the camera, not the object."
+        "All figures may be of the camera, not of the object. A remedy: split.background: fill "
+        "(docs/shortcuts.md)."
     )

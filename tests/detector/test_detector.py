@@ -21,9 +21,12 @@ from leanet.color.anomaly_map import make_maps
 from leanet.color.unet import UNet
 from leanet.core import paths
 from leanet.core.errors import InputError
+from leanet.detector import package
+from leanet.detector.card import card
 from leanet.detector.criterion import Criterion
 from leanet.detector.detector import Detector
 from leanet.detector.reading import find
+from leanet.evaluation import predictions
 from leanet.images import imageset
 
 CPU, FLOAT = torch.device("cpu"), torch.float32
@@ -177,6 +180,20 @@ def test_the_card_says_what_it_is_and_where_it_comes_from(packaged):
     }
     for digest in facts["provenance"]["dvc_lock"].values():
         assert digest in card
+
+
+def test_that_surroundings_tell_the_classes_apart_is_said_by_card_and_detector(packaged, finished, monkeypatch):
+    detector = Detector.load(packaged)
+    assert not any("surrounds" in doubt for doubt in detector.doubts)
+    detector.facts["border"] = 0.97
+    said = "hat surrounds the objects alone tells its training images apart (AUROC 0.97)"
+    assert f"w{said}" in " ".join(detector.doubts)
+    assert f"W{said}" in card(detector)
+    monkeypatch.chdir(finished.root)
+    table = predictions.read(paths.cv("leaf", "border-histogram"))
+    for scores, expected in ((table["label"] * 0.6, 1.0), (1.0 - table["label"], None)):
+        monkeypatch.setattr(predictions, "read", lambda _, scores=scores: table.assign(score=scores))
+        assert package.border("leaf", table["fold"].nunique()) == expected
 
 
 @pytest.fixture

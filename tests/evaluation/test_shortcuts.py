@@ -94,6 +94,9 @@ def test_a_filled_background_takes_the_border_out_of_it(tmp_path, monkeypatch, c
             noise = np.random.default_rng([label, i]).normal(0, 3, (64, 64, 1))
             Image.fromarray((pixels + noise).clip(0, 255).astype(np.uint8)).save(root / name / f"{i}.png")
     assert check(root, monkeypatch, capsys)["border colours"] == (1, True)
+    monkeypatch.setattr(sys, "argv", ["leanet", "check-images", str(root)])
+    cli.main()
+    assert "Try --fill: it shows what is left if only the object is seen" in capsys.readouterr().out
     filled = check(root, monkeypatch, capsys, "--fill")
     assert not filled["border colours"][1]
     assert filled["size of the object"][1]

@@ -147,7 +147,9 @@ def test_a_border_that_tells_the_classes_apart_is_said_first():
     low, high = ours.scores["border-histogram"].auroc.interval
     assert low > 0.5
     auroc = f"AUROC {ours.scores['border-histogram'].auroc.mean:.2f} [{low:.2f}, {high:.2f}]"
-    assert remarks(ours)[0].startswith(f"What surrounds the objects alone tells the classes apart: {auroc}, ")
+    assert remarks(ours)[0].startswith(
+        f"What surrounds the objects, or the outermost pixels, alone tells the classes apart: {auroc}, "
+    )
     by_chance = Figure((0.4, 0.55, 0.7), 3)
     assert border_shortcut(by_chance) is None
     assert border_shortcut(Figure((0.4, Undefined("no anomalous image"), 0.7), 3)) is None
