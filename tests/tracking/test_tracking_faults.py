@@ -93,7 +93,8 @@ def test_a_server_that_is_slow_costs_no_more_than_one_that_hangs(command, monkey
     with Loopback({path: Answer(body, drip=0.7 / (len(body) - 1)) for path, body in answers().items()}) as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address(""))
         status, said, seconds = command("report")
-        assert sum(map(len, server.asked.values())) == 3
+        # Two answers and a half fit into its patience; on a busy machine fewer.
+        assert 1 <= sum(map(len, server.asked.values())) <= 3
     assert (status, said.count("\n")) == (0, 1)
     assert seconds < 45  # MLflow by itself waits for minutes
 
