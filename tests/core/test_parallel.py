@@ -1,0 +1,58 @@
+"""Side by side: what a machine has, and the order of results."""
+
+import threading
+import time
+
+import pytest
+
+from leanet.core.parallel import cores, free_memory, in_order
+
+GIB = 2**30
+
+
+def test_free_memory_is_the_machines_or_its_containers(tmp_path):
+    meminfo, group = tmp_path / "meminfo", tmp_path / "group"
+    assert free_memory(meminfo, group) is None
+    meminfo.write_text(f"MemTotal: {8 * 2**20} kB\nMemAvailable: {6 * 2**20} kB\n")
+    assert free_memory(meminfo, group) == 6 * GIB
+    group.mkdir()
+    (group / "memory.stat").write_text(f"anon 5\ninactive_file {GIB}\n")
+    (group / "memory.current").write_text(f"{3 * GIB}\n")
+    for most, free in (("max", 6), (4 * GIB, 2), (64 * GIB, 6)):
+        (group / "memory.max").write_text(f"{most}\n")
+        assert free_memory(meminfo, group) == free * GIB
+
+
+def test_results_come_in_order_and_few_wait():
+    running, started = [], 0
+
+    def work(i: int) -> int:
+        nonlocal started
+        started += 1
+        running.append(threading.get_ident())
+        time.sleep(0.002 * (7 - i % 7))
+        return i
+
+    for taken, result in enumerate(in_order(work, ((i,) for i in range(40)), threads=3, ahead=4)):
+        assert result == taken
+        assert started <= taken + 3 + 4
+    assert taken == 39
+    assert len(set(running)) == 3
+
+
+def test_an_error_of_one_ends_the_rest():
+    done = []
+
+    def work(i: int) -> None:
+        done.append(i)
+        if i == 2:
+            raise ValueError(f"of {i}")
+        time.sleep(0.01)
+
+    with pytest.raises(ValueError, match="of 2"):
+        list(in_order(work, ((i,) for i in range(100)), threads=2))
+    assert len(done) < 10
+
+
+def test_there_is_a_core():
+    assert cores() >= 1
