@@ -33,14 +33,14 @@ def run(
     try:
         gpus = execution.gpus if device != "cpu" and ray.cluster_resources().get("GPU") else 0
         # max_calls: by itself Ray would end a process after each training that uses a GPU.
-        train = ray.remote(num_cpus=execution.cpus or 1, num_gpus=gpus, max_retries=RETRIES, max_calls=0)(_train)
+        train = ray.remote(num_cpus=execution.cpus, num_gpus=gpus, max_retries=RETRIES, max_calls=0)(_train)
         arrays = {id(array): array for job in jobs.values() for array in job.arrays.values()}
         sent = {place: ray.put(array[:]) for place, array in arrays.items()}  # of a file, what is in it
         waiting = {}
         for key, job in jobs.items():
             sent_of = {name: sent[id(array)] for name, array in job.arrays.items()}
             bare = replace(job, arrays={})
-            waiting[train.remote(bare, device, key, execution.cpus or 1, **sent_of)] = key
+            waiting[train.remote(bare, device, key, execution.cpus, **sent_of)] = key
         while waiting:
             (ended,), _ = ray.wait(list(waiting))
             key = waiting.pop(ended)

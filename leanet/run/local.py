@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ import torch
 
 from leanet.core import device as devices
 from leanet.core.errors import InputError
+from leanet.core.parallel import cores, free_memory
 from leanet.core.progress import Progress
 from leanet.core.settings import Device
 from leanet.run import faults, kept
@@ -25,6 +27,7 @@ from leanet.training.checkpoint import Checkpoint
 from leanet.training.job import Job, Outcome, Place
 
 Ended = Iterator[tuple[str, Outcome]]  # jobs' keys, and what they came to
+GIB = 2**30
 
 
 def _nobody(loss: float) -> None:
@@ -52,10 +55,42 @@ def perform(
     return outcome if job.keep_weights else replace(outcome, weights={})
 
 
+def run(jobs: dict[str, Job], execution: Execution, device: Device, progress: Progress) -> Ended:
+    """All jobs: several at a time, or one after another in this process."""
+    count = at_a_time(execution, list(jobs.values()), device, progress.what)
+    if count == 1:
+        yield from here(jobs, execution, device, progress)
+    else:
+        yield from side_by_side(jobs, count, execution.cpus, device, progress)
+
+
+def at_a_time(execution: Execution, jobs: list[Job], device: Device, address: str) -> int:
+    """How many trainings of the stage at `address` run side by side; it says so where several do, or could.
+
+    That is `execution.workers` where it is set. If not, a GPU takes one, and on the CPU each has cores of its own:
+    threads that share one wait for one another.
+    """
+    kind = devices.select(device).type
+    count, why = min(execution.workers or _places(kind, execution.cpus), len(jobs)), ""
+    each, free = max(job.memory for job in jobs), free_memory()
+    if kind == "cpu" and not execution.workers and each and free is not None and count > max(1, free // each):
+        count = max(1, free // each)
+        why = f": memory has room for no more ({free / GIB:.1f} GiB free, {each / GIB:.1f} each)"
+    if count > 1 or why:
+        print(f"{address}: {count} training{'s' * (count > 1)} at a time{why}", file=sys.stderr)
+    return count
+
+
+def _places(kind: str, cpus: int) -> int:
+    """For how many trainings a machine has processors."""
+    if kind == "cpu":
+        return max(1, cores() // cpus)
+    return torch.cuda.device_count() if kind == "cuda" else 1
+
+
 def here(jobs: dict[str, Job], execution: Execution, device: Device, progress: Progress) -> Ended:
     """One after another, in this process."""
-    if execution.cpus:
-        torch.set_num_threads(execution.cpus)
+    torch.set_num_threads(execution.cpus)
     for key, job in jobs.items():
         done = progress.done
         said = partial(_say, progress, job)
@@ -68,15 +103,14 @@ def _say(progress: Progress, job: Job, loss: float) -> None:
     progress.step(**job.name, loss=f"{loss:.5f}")
 
 
-def side_by_side(jobs: dict[str, Job], execution: Execution, device: Device, progress: Progress) -> Ended:
+def side_by_side(jobs: dict[str, Job], count: int, threads: int, device: Device, progress: Progress) -> Ended:
     """Several at a time, each in a process of its own that takes one after another; GPUs are dealt out in turn."""
     context = multiprocessing.get_context("spawn")  # a fork would inherit a GPU that it cannot use
     numbers, losses = context.Queue(), context.SimpleQueue()
-    for number in range(execution.workers):
+    for number in range(count):
         numbers.put(number)
-    threads = execution.cpus or max(1, (os.cpu_count() or 1) // execution.workers)
     prepared = {"initializer": _prepare, "initargs": (numbers, threads, losses)}
-    pool = ProcessPoolExecutor(min(execution.workers, len(jobs)), context, **prepared)
+    pool = ProcessPoolExecutor(count, context, **prepared)
     epochs = Counter()
     try:
         futures = {pool.submit(_train, job, device, key): key for key, job in jobs.items()}

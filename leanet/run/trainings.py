@@ -64,4 +64,4 @@ def _engine(execution: Execution):
         from leanet.run import cluster  # where nobody asks for it, Ray need not be installed
 
         return cluster.run
-    return local.here if execution.workers == 1 else local.side_by_side
+    return local.run

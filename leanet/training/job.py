@@ -37,8 +37,9 @@ class Job:
     """`function(arrays, place, **settings)`, with nothing else that its outcome depends on.
 
     name: which of its kind it is, {"fold": 2, "point": 4}. arrays: by name; a file is read where it is asked for.
-    settings: of JSON's types, or dataclasses of those. epochs: how many it takes at most. keep_weights: whether
-    its weights are kept, too.
+    settings: of JSON's types, or dataclasses of those. epochs: how many it takes at most. memory: bytes of the
+    machine's that it takes at most, as estimated; 0 where nobody has. keep_weights: whether its weights are kept,
+    too.
     """
 
     name: dict[str, object]
@@ -46,6 +47,7 @@ class Job:
     arrays: dict[str, ArrayFile | np.ndarray]
     settings: dict[str, object]
     epochs: int
+    memory: int = 0
     keep_weights: bool = False
 
     def __str__(self) -> str:

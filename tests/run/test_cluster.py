@@ -26,7 +26,7 @@ from leanet.training.job import Job, Outcome
 pytestmark = pytest.mark.alone
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
-ONE_CORE = Execution(cpus=1)  # rounding depends on how many share a sum
+ONE_CORE = Execution(workers=1)  # rounding depends on how many share a sum
 
 
 @pytest.fixture(scope="module")

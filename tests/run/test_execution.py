@@ -8,18 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from leanet.core import device as devices
 from leanet.core import paths
 from leanet.core.arrays import ArrayFile
 from leanet.core.errors import InputError
 from leanet.core.progress import Progress
-from leanet.run import kept
+from leanet.run import kept, local
 from leanet.run.settings import Execution
 from leanet.run.trainings import run
 from leanet.training import sealed
 from leanet.training.job import Job, Outcome
 
-HERE = Execution()
+HERE = Execution(workers=1)
+GIB = 2**30
 
 
 def total(arrays, place, **settings):
@@ -88,6 +91,43 @@ def test_side_by_side_is_in_other_processes(folder):
     assert len(processes) <= 2
 
 
+@pytest.mark.parametrize(
+    ("said", "cores", "free", "each", "count", "line"),
+    [
+        ({}, 4, 8 * GIB, GIB, 4, "4 trainings at a time"),
+        ({}, 16, 8 * GIB, GIB, 5, "5 trainings at a time"),  # there are five
+        ({"cpus": 2}, 4, 8 * GIB, GIB, 2, "2 trainings at a time"),
+        ({"cpus": 8}, 4, 8 * GIB, GIB, 1, ""),
+        ({}, 1, 8 * GIB, GIB, 1, ""),
+        (
+            {},
+            4,
+            2.1 * GIB,
+            0.6 * GIB,
+            3,
+            "3 trainings at a time: memory has room for no more (2.1 GiB free, 0.6 each)",
+        ),
+        ({}, 4, 0.5 * GIB, GIB, 1, "1 training at a time: memory has room for no more (0.5 GiB free, 1.0 each)"),
+        ({}, 4, -GIB, GIB, 1, "1 training at a time: memory has room for no more (-1.0 GiB free, 1.0 each)"),
+        ({}, 4, None, GIB, 4, "4 trainings at a time"),
+        ({}, 4, GIB, 0, 4, "4 trainings at a time"),
+        ({"workers": 3}, 2, GIB, GIB, 3, "3 trainings at a time"),
+    ],
+)
+def test_a_training_has_a_core_and_memory(monkeypatch, capsys, said, cores, free, each, count, line):
+    monkeypatch.setattr(local, "cores", lambda: cores)
+    monkeypatch.setattr(local, "free_memory", lambda: free and int(free))
+    five = [replace(job, memory=int(each) // (1 + at)) for at, job in enumerate(jobs(1, 2, 3, 4, 5))]
+    assert local.at_a_time(Execution(**said), five, "cpu", "train@a") == count
+    assert capsys.readouterr().err == (f"train@a: {line}\n" if line else "")
+
+
+def test_a_gpu_has_one_training(monkeypatch):
+    monkeypatch.setattr(devices, "select", torch.device)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert [local.at_a_time(Execution(), jobs(*range(8)), kind, "train") for kind in ("cuda", "mps")] == [3, 1]
+
+
 @pytest.mark.parametrize("at", [9, 100, 65700, -5])
 def test_a_damaged_outcome_is_found_and_computed_again(folder, capsys, at):
     run(jobs(1), HERE, device="cpu", address="train")
@@ -133,6 +173,7 @@ def test_the_key_is_of_all_that_a_job_depends_on(folder):
         jobs(1)[0],
         replace(one, name={"called": "otherwise"}),
         replace(one, arrays={"numbers": ArrayFile(Path("numbers.npy"))}),
+        replace(one, memory=2**30),
         replace(one, epochs=3),  # how many there were at most is among the settings of every training
     ]
     other = [
