@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from leanet.color.colorize import colouriser
+from leanet.color.colorize import colouriser, needed_memory
 from leanet.color.left_out import colourisers, name
 from leanet.color.settings import Augment, TrainUNet
 from leanet.core import files, paths
@@ -29,6 +29,7 @@ def main(
     data = imageset.load(paths.split(dataset))
     every = colourisers(data, train_unet.out_of_sample)
     bases = json.loads(paths.basis(dataset).read_text())
+    memory = needed_memory(train_unet, data.side)
     jobs = [
         Job(
             name={"colouriser": name(left_out)},
@@ -47,6 +48,7 @@ def main(
                 "train_unet": train_unet,
             },
             epochs=train_unet.epochs,
+            memory=memory,
             keep_weights=True,
         )
         for number, (left_out, basis) in enumerate(zip(every, bases, strict=True))

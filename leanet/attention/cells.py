@@ -2,19 +2,21 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from inspect import signature
 
 import numpy as np
 import pandas as pd
 import torch
 
 from leanet.attention import detect, rows
-from leanet.attention.leanet import build
+from leanet.attention.leanet import LEANet, build, loss
 from leanet.attention.settings import TrainLEANet
 from leanet.core.arrays import ArrayFile
 from leanet.core.settings import Precision
 from leanet.images.counterfactuals import Counterfactuals
 from leanet.images.imageset import ImageSet
 from leanet.images.sampling import thin
+from leanet.training import memory
 from leanet.training.job import Job, Outcome
 from leanet.training.settings import Recipe
 
@@ -60,12 +62,13 @@ def jobs(
         InputError: the row's network has no such attention point at this size, or a share leaves no positive.
     """
     with torch.device("meta"):  # shapes without weights: a missing point is said before hours of training
-        size = {
-            point: _bytes(build(row, side=data.side, point=point, pretrained=settings.pretrained))
+        networks = {
+            point: build(row, side=data.side, point=point, pretrained=settings.pretrained)
             for point in {cell.point for cell in cells}
         }
+        needed = {point: _memory(network, data.side, settings.batch_size) for point, network in networks.items()}
     kept = [cell for cell in cells if cell.fold in detector_folds]
-    if sum(size[cell.point] for cell in kept) > MOST_WEIGHTS:
+    if sum(_bytes(networks[cell.point]) for cell in kept) > MOST_WEIGHTS:
         kept = []
     rate = settings.learning_rate_of(row)
 
@@ -93,6 +96,7 @@ def jobs(
                 "train_leanet": replace(settings, points=[cell.point], learning_rate=rate, learning_rate_vgg=rate),
             },
             epochs=settings.epochs * (1 + detect.is_painted(row)),
+            memory=needed[cell.point],
             keep_weights=cell in kept,
         )
 
@@ -136,6 +140,22 @@ def predictions(jobs: list[Job], outcomes: Iterable[Outcome], data: ImageSet) ->
         images.loc[data.tested(job.name["fold"])].assign(**job.name, score=outcome.arrays["scores"])
         for job, outcome in zip(jobs, outcomes, strict=True)
     )
+
+
+def _memory(network: LEANet, side: int, batch_size: int) -> int:
+    """Bytes that a training of `network`, which is on the meta device, takes at most."""
+
+    def logits(count: int) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        return network(torch.empty(count, 3, side, side), torch.empty(count, 1, side, side))
+
+    def trained() -> torch.Tensor:
+        return loss(*logits(batch_size)[:2], torch.zeros(batch_size, dtype=torch.int64))
+
+    @torch.inference_mode()
+    def scored() -> torch.Tensor:
+        return logits(signature(detect.predict).parameters["batch_size"].default)[0]
+
+    return memory.needed(network, trained, scored)
 
 
 def _bytes(network: torch.nn.Module) -> int:

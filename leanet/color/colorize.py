@@ -11,6 +11,7 @@ from leanet.color.settings import TrainUNet
 from leanet.color.unet import UNet, to_unit
 from leanet.core import device as devices
 from leanet.core.settings import Precision
+from leanet.training import memory
 from leanet.training.job import Outcome, Place
 from leanet.training.loop import fit
 from leanet.training.ondevice import OnDevice
@@ -89,3 +90,15 @@ def fit_unet(
         draws=draws,
     )
     return network, history
+
+
+def needed_memory(settings: TrainUNet, side: int) -> int:
+    """Bytes that training a colouriser takes at most."""
+    count = settings.batch_size
+    with torch.device("meta"):
+        network = UNet(side=side, width=settings.width, dropout=settings.dropout)
+
+        def trained() -> Tensor:
+            return F.mse_loss(network(torch.empty(count, 1, side, side)), torch.empty(count, 2, side, side))
+
+        return memory.needed(network, trained)
