@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import wait as wait_for_end
+from multiprocessing.context import BaseContext
 from multiprocessing.queues import SimpleQueue
 
 import torch
@@ -105,7 +106,7 @@ def _say(progress: Progress, job: Job, loss: float) -> None:
 
 def side_by_side(jobs: dict[str, Job], count: int, threads: int, device: Device, progress: Progress) -> Ended:
     """Several at a time, each in a process of its own that takes one after another; GPUs are dealt out in turn."""
-    context = multiprocessing.get_context("spawn")  # a fork would inherit a GPU that it cannot use
+    context = _processes({job.function.__module__ for job in jobs.values()})
     numbers, losses = context.Queue(), context.SimpleQueue()
     for number in range(count):
         numbers.put(number)
@@ -135,6 +136,19 @@ def side_by_side(jobs: dict[str, Job], count: int, threads: int, device: Device,
     finally:
         for process in multiprocessing.active_children():  # interrupted: nobody waits for what is under way
             process.kill()
+
+
+def _processes(modules: set[str]) -> BaseContext:
+    """How workers' processes begin.
+
+    Where they can, as forks of one that has loaded `modules`, and torch with them, once for all. That one computes
+    nothing: a fork could use neither the GPU nor the threads of a process that did, as this one may have.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*sorted(modules), "torchvision.models"])
+    return context
 
 
 _losses: SimpleQueue | None = None  # in a worker's process: where its parent hears of each epoch

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -89,6 +91,68 @@ def test_side_by_side_is_in_other_processes(folder):
     processes = {line.split()[1] for line in Path("log").read_text().splitlines()}
     assert str(os.getpid()) not in processes
     assert len(processes) <= 2
+
+
+def looks(arrays, place, **settings):
+    """A job that says where it is, and computes on all the threads that it has."""
+    total = torch.ones(2000, 1000).sum()
+    facts = {"parent": os.getppid(), "folder": os.getcwd(), "threads": torch.get_num_threads()}
+    return Outcome({"sum": total.numpy()}, facts)
+
+
+def test_side_by_side_each_is_where_its_stage_is_with_its_own_threads(tmp_path, monkeypatch):
+    parents = set()
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        both = [replace(job, function=looks) for job in jobs(1, 2)]
+        for outcome in run(both, Execution(workers=2, cpus=2), device="cpu", address="train"):
+            assert outcome.arrays["sum"] == 2_000_000
+            assert outcome.facts["folder"] == str(tmp_path / name)
+            assert outcome.facts["threads"] == 2
+            parents.add(outcome.facts["parent"])
+    if sys.platform == "linux":  # of one process that has loaded torch once for all
+        assert len(parents) == 1
+        assert parents != {os.getpid()}
+
+
+def waits(arrays, place, **settings):
+    """A job that says that it has begun, and never ends."""
+    Path(settings["log"]).with_name(f"begun {os.getpid()}").touch()
+    time.sleep(600)
+
+
+STAGE = """
+import sys
+from dataclasses import replace
+from test_execution import Execution, jobs, run, waits
+if __name__ == "__main__":
+    both = [replace(job, function=waits) for job in jobs(1, 2)]
+    try:
+        run(both, Execution(workers=2), device="cpu", address="train")
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+"""
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_their_stage(folder, stop):
+    (folder / "stage.py").write_text(STAGE)
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    # In a session of its own, to be interrupted as from a terminal: all of its processes are.
+    stage = subprocess.Popen(
+        [sys.executable, "stage.py"], env=env, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        while len(list(folder.glob("begun *"))) < 2:
+            assert stage.poll() is None, stage.stderr.read()
+            time.sleep(0.02)
+        os.kill(stage.pid, stop) if stop == signal.SIGKILL else os.killpg(stage.pid, stop)
+        _, said = stage.communicate(timeout=60)  # until the last process of its session has closed stderr
+    except subprocess.TimeoutExpired:
+        os.killpg(stage.pid, signal.SIGKILL)
+        raise
+    assert ("Traceback" in said, "interrupted" in said) == (False, stop == signal.SIGINT)
 
 
 @pytest.mark.parametrize(
