@@ -9,7 +9,8 @@ from torch import Tensor
 from leanet.color.lab import ciede2000, from_bytes, lab_to_rgb, rgb_to_lab
 from leanet.color.unet import UNet, from_unit
 from leanet.core.arrays import ArrayFile
-from leanet.core.device import autocast
+from leanet.core.device import autocast, one_core_a_thread
+from leanet.core.parallel import in_order
 from leanet.images.preparation import FILL
 
 
@@ -40,7 +41,6 @@ def not_filled(rgb: Tensor) -> Tensor:
     return (255 * rgb - FILL).abs().amax(dim=1).ge(0.5)
 
 
-@torch.inference_mode()
 def make_maps(
     network: UNet,
     images: ArrayFile | np.ndarray,
@@ -49,7 +49,7 @@ def make_maps(
     filled: bool,
     device: torch.device,
     dtype: torch.dtype,
-    batch_size: int = 32,
+    batch_size: int = 8,  # few: every core has one in memory
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Anomaly maps of the images `chosen` among `images`, uint8 (N, side, side, 3), a batch at a time.
 
@@ -57,10 +57,15 @@ def make_maps(
     recoloured images, uint8 (B, side, side, 3). filled: as in `anomaly_map`.
     """
     network.eval()
-    for start in range(0, len(chosen), batch_size):
-        batch = chosen[start : start + batch_size]
-        rgb = from_bytes(torch.from_numpy(images[batch]).to(device))
+
+    @torch.inference_mode()
+    def made(batch: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rgb = from_bytes(torch.from_numpy(pixels).to(device))
         with autocast(device, dtype):
             maps, recolored = anomaly_map(network, rgb, filled=filled)
         colors = (lab_to_rgb(recolored).permute(0, 2, 3, 1) * 255).round().to(torch.uint8)
-        yield batch, maps.cpu().numpy(), colors.cpu().numpy()
+        return batch, maps.cpu().numpy(), colors.cpu().numpy()
+
+    batches = (chosen[start : start + batch_size] for start in range(0, len(chosen), batch_size))
+    with one_core_a_thread(device) as threads:
+        yield from in_order(made, ((batch, images[batch]) for batch in batches), threads)

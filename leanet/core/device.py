@@ -2,6 +2,8 @@
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -47,6 +49,23 @@ def prepare(device: Device, asked_by: str = "params.yaml: device") -> torch.devi
     torch.set_deterministic_debug_mode("error" if selected.type == "cpu" else "default")
     torch.utils.deterministic.fill_uninitialized_memory = False
     return selected
+
+
+@contextmanager
+def one_core_a_thread(device: torch.device) -> Iterator[int | None]:
+    """Threads begun inside compute on one core each on the CPU: no sum depends on how many cores share it.
+
+    Yields how many threads to begin, as `leanet.core.parallel.in_order` takes it: all cores, or one to feed a GPU.
+    """
+    if device.type != "cpu":
+        yield 1
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield None
+    finally:
+        torch.set_num_threads(before)
 
 
 def _keep_memory() -> None:

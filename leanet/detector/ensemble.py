@@ -45,6 +45,23 @@ class Member(nn.Module):
             attention = F.interpolate(attention, rgb.shape[2:], mode="bilinear")[:, 0]
         return logits[:, 1] - logits[:, 0], maps, attention
 
+    def embed(self, rgb: Tensor) -> Tensor:
+        """What it sees before it decides, in images (N, 3, side, side) in [0, 1]: (N, D), length 1.
+
+        The input of the ADN's last layer, a mean over places where this is a convolution. As this looks into the
+        network, so does only one thread at a time.
+        """
+        layers = (layer for layer in self.network.adn.modules() if isinstance(layer, nn.Linear | nn.Conv2d))
+        *_, last = layers
+        features = []
+        with last.register_forward_hook(lambda _layer, inputs, _output: features.append(inputs[0])):
+            maps, _ = anomaly_map(self.unet, rgb, filled=self.filled)
+            self.network(rgb, scale(maps, self.map_scale))
+        (given,) = features
+        if isinstance(last, nn.Conv2d):
+            given = given.mean(dim=(2, 3))
+        return F.normalize(given.flatten(1), dim=1)
+
 
 class Ensemble(nn.Module):
     """Members that judge alike; their calibrated probabilities, maps and attention are averaged."""
@@ -73,20 +90,12 @@ class Ensemble(nn.Module):
     def embed(self, images: Tensor) -> Tensor:
         """What the members see before they decide, in images as bytes, uint8 (N, side, side, 3): (N, D), length 1.
 
-        The inputs of the ADNs' last layers, means over places where these are convolutions, one behind the other:
-        near vectors, similar images.
+        Those of the members, one behind the other: near vectors, similar images.
         """
         rgb = from_bytes(images)
-        seen = []
-        for member in self.members:
-            layers = (layer for layer in member.network.adn.modules() if isinstance(layer, nn.Linear | nn.Conv2d))
-            *_, last = layers
-            features = []
-            with last.register_forward_hook(lambda _layer, inputs, _output, to=features: to.append(inputs[0])):
-                maps, _ = anomaly_map(member.unet, rgb, filled=member.filled)
-                member.network(rgb, scale(maps, member.map_scale))
-            (given,) = features
-            if isinstance(last, nn.Conv2d):
-                given = given.mean(dim=(2, 3))
-            seen.append(F.normalize(given.flatten(1), dim=1))
-        return torch.cat(seen, dim=1) / len(seen) ** 0.5
+        return joined([member.embed(rgb) for member in self.members])
+
+
+def joined(seen: list[Tensor]) -> Tensor:
+    """What each member sees (N, D) as one vector of length 1."""
+    return torch.cat(seen, dim=1) / len(seen) ** 0.5

@@ -1,17 +1,23 @@
 """Making a detector: which row, its fold models, and what they say of images that they never saw."""
 
+from collections.abc import Iterator
+from itertools import product
+from threading import Lock
+
 import numpy as np
 import torch
 
 from leanet.attention import rows as row_names
 from leanet.color.lab import from_bytes
 from leanet.core import paths
+from leanet.core.device import one_core_a_thread
 from leanet.core.errors import InputError
+from leanet.core.parallel import in_order
 from leanet.core.progress import Progress
 from leanet.detector.calibration import Calibration
 from leanet.detector.detector import BATCH, PARTS, Detector, member_of
 from leanet.detector.drift import STATISTICS, describe
-from leanet.detector.ensemble import Ensemble, Member
+from leanet.detector.ensemble import Member, joined
 from leanet.detector.settings import Package
 from leanet.evaluation import predictions
 from leanet.evaluation.baselines import BORDER_HISTOGRAM
@@ -86,26 +92,40 @@ def assemble(
         "statistics": statistics,
         "gallery": places,
         "thumbnails": data.images[places],
-        "embeddings": _embeddings(Ensemble(members, calibration), data.images[places], device),
+        "embeddings": _embeddings(members, data.images[places], device),
     }
     return Detector(facts, known, members)
 
 
-@torch.inference_mode()
 def _out_of_fold(members: list[Member], data: ImageSet, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
     """Margins (N,) and statistics of the maps (N, 4), each image's by the member of the fold it is tested in."""
     margins = np.empty(len(data.labels), np.float32)
     statistics = np.empty((len(data.labels), len(STATISTICS)), np.float32)
-    with Progress(len(data.labels), "out-of-fold scores") as progress:
-        for fold, member in enumerate(members):
-            for start in range(0, len(tested := data.tested(fold)), BATCH):
-                places = tested[start : start + BATCH]
-                images = data.images[places]
-                said, maps, _ = member(from_bytes(torch.from_numpy(images).to(device)))
-                margins[places] = said.cpu().numpy()
-                statistics[places] = describe(images, maps.cpu().numpy())
-                progress.step(len(places), fold=fold)
+    busy = [Lock() for _ in members]
+
+    @torch.inference_mode()
+    def judged(
+        fold: int, places: np.ndarray, images: np.ndarray
+    ) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+        with busy[fold]:
+            said, maps, _ = members[fold](from_bytes(torch.from_numpy(images).to(device)))
+        return fold, places, said.cpu().numpy(), describe(images, maps.cpu().numpy())
+
+    with Progress(len(data.labels), "out-of-fold scores") as progress, one_core_a_thread(device) as threads:
+        batches = ((fold, places, data.images[places]) for fold, places in _in_turn(data, len(members)))
+        for fold, places, said, described in in_order(judged, batches, threads):
+            margins[places], statistics[places] = said, described
+            progress.step(len(places), fold=fold)
     return margins, statistics
+
+
+def _in_turn(data: ImageSet, folds: int) -> Iterator[tuple[int, np.ndarray]]:
+    """The folds and places of batches: the first of all folds, then the second of all, for all members to work."""
+    tested = [data.tested(fold) for fold in range(folds)]
+    for start in range(0, max(map(len, tested)), BATCH):
+        for fold, places in enumerate(tested):
+            if len(batch := places[start : start + BATCH]):
+                yield fold, batch
 
 
 def _gallery(data: ImageSet) -> np.ndarray:
@@ -115,9 +135,18 @@ def _gallery(data: ImageSet) -> np.ndarray:
     return np.concatenate([np.sort(draw.permutation(members)[:GALLERY]) for members in classes])
 
 
-@torch.inference_mode()
-def _embeddings(ensemble: Ensemble, images: np.ndarray, device: torch.device) -> np.ndarray:
+def _embeddings(members: list[Member], images: np.ndarray, device: torch.device) -> np.ndarray:
     """Of the images of the gallery, float16 (G, D)."""
-    ensemble = ensemble.to(device, memory_format=torch.channels_last)
-    batches = torch.from_numpy(images).split(BATCH)
-    return np.concatenate([ensemble.embed(batch.to(device)).cpu().numpy() for batch in batches]).astype(np.float16)
+    members = [member.to(device, memory_format=torch.channels_last) for member in members]
+    busy = [Lock() for _ in members]
+
+    @torch.inference_mode()
+    def seen(batch: torch.Tensor, fold: int) -> torch.Tensor:
+        with busy[fold]:
+            return members[fold].embed(from_bytes(batch.to(device))).cpu()
+
+    batches = product(torch.from_numpy(images).split(BATCH), range(len(members)))
+    with one_core_a_thread(device) as threads:
+        parts = list(in_order(seen, batches, threads))
+    of_batches = (parts[start : start + len(members)] for start in range(0, len(parts), len(members)))
+    return np.concatenate([joined(each).numpy() for each in of_batches]).astype(np.float16)

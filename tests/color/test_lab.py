@@ -1,3 +1,6 @@
+import threading
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +8,8 @@ from skimage import color as oracle
 
 from leanet.color.anomaly_map import make_maps
 from leanet.color.lab import ciede2000, lab_to_rgb, rgb_to_lab
-from leanet.color.unet import to_unit
+from leanet.color.unet import UNet, to_unit
+from leanet.core import parallel
 
 # Sharma, Wu & Dalal 2005, Table 1: L a b of two colours, and their difference.
 SHARMA = np.array(
@@ -114,6 +118,30 @@ def test_a_perfect_colouriser_has_an_empty_map_in_every_precision(dtype):
     ((_, maps, recolored),) = made
     assert maps.max() <= 0.01
     assert np.array_equal(recolored[0], image)
+
+
+def test_maps_are_the_same_bits_on_any_number_of_cores(monkeypatch):
+    torch.manual_seed(0)
+    images = np.random.default_rng(0).integers(0, 256, (21, 32, 32, 3), dtype=np.uint8)
+    network, chosen, seen = UNet(side=32, width=8, dropout=0), np.arange(20, 0, -1), set()
+
+    def look(*_) -> None:
+        seen.add((threading.get_ident(), torch.get_num_threads()))
+        time.sleep(0.01)  # for the other threads to begin
+
+    network.register_forward_hook(look)
+    how = {"filled": False, "device": torch.device("cpu"), "dtype": torch.float32, "batch_size": 2}
+    made = {}
+    for count in (1, 2):
+        seen.clear()
+        monkeypatch.setattr(parallel, "cores", lambda count=count: count)
+        made[count] = [
+            np.concatenate(parts) for parts in zip(*make_maps(network, images, chosen, **how), strict=True)
+        ]
+        assert [threads for _, threads in seen] == [1] * count
+    assert made[1][0].tolist() == chosen.tolist()
+    for one, two in zip(made[1], made[2], strict=True):
+        assert np.array_equal(one, two)
 
 
 def test_colours_are_the_same_under_autocast():

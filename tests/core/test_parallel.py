@@ -4,7 +4,9 @@ import threading
 import time
 
 import pytest
+import torch
 
+from leanet.core.device import one_core_a_thread
 from leanet.core.parallel import cores, free_memory, in_order
 
 GIB = 2**30
@@ -56,3 +58,20 @@ def test_an_error_of_one_ends_the_rest():
 
 def test_there_is_a_core():
     assert cores() >= 1
+
+
+def test_threads_inside_have_one_core_each():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with one_core_a_thread(torch.device("cpu")) as threads:
+            assert threads is None
+            assert list(in_order(torch.get_num_threads, [()] * 4, threads=2)) == [1] * 4
+        assert torch.get_num_threads() == 3
+        with pytest.raises(KeyError), one_core_a_thread(torch.device("cpu")):
+            raise KeyError
+        assert torch.get_num_threads() == 3
+        with one_core_a_thread(torch.device("cuda")) as threads:
+            assert (threads, torch.get_num_threads()) == (1, 3)
+    finally:
+        torch.set_num_threads(before)

@@ -19,12 +19,13 @@ from leanet.attention.detect import Samples, look, predict
 from leanet.attention.leanet import build
 from leanet.color.anomaly_map import make_maps
 from leanet.color.unet import UNet
-from leanet.core import paths
+from leanet.core import parallel, paths
 from leanet.core.errors import InputError
 from leanet.detector import package
 from leanet.detector.card import card
 from leanet.detector.criterion import Criterion
 from leanet.detector.detector import Detector
+from leanet.detector.package import _embeddings, _out_of_fold
 from leanet.detector.reading import find
 from leanet.evaluation import predictions
 from leanet.images import imageset
@@ -58,6 +59,23 @@ def test_its_maps_are_those_that_networks_are_trained_on_where_these_are_made_in
         )
         of_members.append(np.concatenate([maps for _, maps, _ in made]))
     assert np.abs(np.mean(of_members, axis=0) - judged.maps).mean() < 0.1
+
+
+def test_what_it_knows_of_its_images_is_the_same_bits_on_any_number_of_cores(packaged, data, monkeypatch):
+    members = list(Detector.load(packaged, "cpu").ensemble.members)
+    seen = set()
+    for member in members:
+        member.unet.register_forward_hook(lambda *_: seen.add(torch.get_num_threads()))
+    known = []
+    for count in (1, 2, 3):
+        seen.clear()
+        monkeypatch.setattr(parallel, "cores", lambda count=count: count)
+        known.append([*_out_of_fold(members, data, CPU), _embeddings(members, data.images[:], CPU)])
+        assert seen == {1}
+    for one, *others in zip(*known, strict=True):
+        assert np.isfinite(one).all()
+        assert all(np.array_equal(one, other) for other in others)
+    assert np.abs(Detector.load(packaged, "cpu").embed(data.images[:]) - known[0][2]).max() < 1e-3
 
 
 def slow_members(detector: Detector, folder: Path, images: np.ndarray):

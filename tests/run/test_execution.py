@@ -1,6 +1,7 @@
 """Jobs: what is kept of them and for whom, here and side by side."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -114,6 +115,22 @@ def test_side_by_side_each_is_where_its_stage_is_with_its_own_threads(tmp_path, 
     if sys.platform == "linux":  # of one process that has loaded torch once for all
         assert len(parents) == 1
         assert parents != {os.getpid()}
+
+
+def test_results_are_the_same_bits_by_any_number_of_workers(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    results = {}
+    for workers in (1, 2, 4):
+        project.edit("execution.workers", workers)
+        shutil.rmtree(project.root / "data/kept")
+        for stage in ("train_unet leaf", "train_leanet leaf cnn-direct"):
+            done = project.run("python", "-m", *f"stages.{stage}".split())
+            assert done.returncode == 0, done.stderr
+        files = [*project.root.glob("data/unet/leaf/*"), *project.root.glob("data/cv/leaf/cnn-direct/*.csv")]
+        kept = project.root.glob("data/kept/*.weights.safetensors")
+        results[workers] = {file.relative_to(project.root): file.read_bytes() for file in (*files, *kept)}
+    assert len(results[1]) > 2 + 4
+    assert results[1] == results[2] == results[4]
 
 
 def waits(arrays, place, **settings):
