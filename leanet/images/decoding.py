@@ -12,6 +12,7 @@ from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from leanet.core.errors import InputError
 
 MAX_PIXELS = 100_000_000  # of one image, 400 MB a copy; a larger one is refused by its header
+SPARE = 2  # times the side asked for that a JPEG keeps while it is decoded, for the resizing after it
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")  # told by content; no other decoder ever runs
 
 _TOO_LARGE = f"it has more than {MAX_PIXELS:,} pixels"
@@ -47,13 +48,15 @@ def decode(
     a page. Of several pages or frames, the first is read.
 
     Images of another size or shape are resized without keeping their proportions (section 4-1),
-    bicubic with anti-aliasing.
+    bicubic with anti-aliasing. A JPEG of which no box is taken is scaled by 2, 4 or 8 while it is decoded, where
+    SPARE pixels for each one of the result remain.
 
     Raises:
         InputError: the file is no image, is cut off or damaged, has more than MAX_PIXELS pixels, or pixels
             whose range nothing says (floats, 32 bits); or the box lies beyond it.
     """
-    image = _cut(_read(source, name, "white"), box, name or source)
+    enough = None if box else SPARE * side  # a box counts the pixels of the image as it is stored
+    image = _cut(_read(source, name, "white", enough), box, name or source)
     return np.asarray(_resized(image, side, Image.Resampling.BICUBIC))
 
 
@@ -72,7 +75,7 @@ def decode_mask(file: Path, side: int, box: Box | None = None) -> np.ndarray:
 
 def picture(source: Path | bytes | Image.Image, longest: int) -> Image.Image:
     """What `decode` reads, in its own proportions, mode RGB, at most `longest` pixels along a side."""
-    image = _read(source, None, "white")
+    image = _read(source, None, "white", enough=longest)
     image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     return image
 
@@ -108,15 +111,20 @@ def _resized(image: Image.Image, side: int, how: Image.Resampling) -> Image.Imag
     return image if image.size == (side, side) else image.resize((side, side), how)
 
 
-def _read(source: Path | bytes | Image.Image, name: str | None, background: str) -> Image.Image:
-    """The first image in `source`, upright, in mode RGB, on `background` where it is transparent."""
+def _read(
+    source: Path | bytes | Image.Image, name: str | None, background: str, enough: int | None = None
+) -> Image.Image:
+    """The first image in `source`, upright, in mode RGB, on `background` where it is transparent.
+
+    enough: pixels along the shorter side that will do, so that a larger JPEG may come smaller; None asks for all.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they are of metadata: where pixels are missing, Pillow raises
-            if isinstance(source, Image.Image):
-                return _upright(source, background)
+            if isinstance(source, Image.Image):  # whoever opened it may still want it whole
+                return _upright(source, background, None)
             with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
-                return _upright(image, background)
+                return _upright(image, background, enough)
     except InputError as error:
         reason = str(error)
     except Image.DecompressionBombError:
@@ -130,11 +138,16 @@ def _read(source: Path | bytes | Image.Image, name: str | None, background: str)
     raise InputError(f"{name or source}: cannot be decoded as an image ({reason})")
 
 
-def _upright(image: Image.Image, background: str) -> Image.Image:
+def _upright(image: Image.Image, background: str, enough: int | None) -> Image.Image:
     _check(image)
+    scaled = image.draft(None, (enough, enough)) if enough else None  # None for all formats but JPEG
     image.load()
     how = _TURNED.get(_orientation(image))
     srgb = _to_srgb(image, background)
+    if scaled is not None:
+        _, covered = scaled
+        # Where the factor does not divide a side, the image ends within its last pixels.
+        srgb = srgb.resize(srgb.size, Image.Resampling.BICUBIC, covered)
     return srgb if how is None else srgb.transpose(how)
 
 

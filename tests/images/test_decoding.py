@@ -17,7 +17,8 @@ from PIL import Image
 from torchvision.io import ImageReadMode, decode_image
 
 from leanet.core.errors import InputError
-from leanet.images.decoding import decode, decode_mask
+from leanet.images import decoding
+from leanet.images.decoding import decode, decode_mask, picture
 
 SIDE = 32
 RNG = np.random.default_rng(0)
@@ -253,6 +254,88 @@ def test_images_stand_upright(tmp_path, orientation, kind):
     file = tmp_path / "image"
     file.write_bytes(saved(np.ascontiguousarray(STORED[orientation](upright)), kind, exif=exif, **options))
     assert np.abs(decode(file, SIDE) - upright.astype(float)).max() <= (kind == "JPEG")
+
+
+def photograph(width: int, height: int, bands: int) -> np.ndarray:
+    """Soft and hard edges at all scales, and the noise of a sensor."""
+    rng = np.random.default_rng(7)
+    values = np.full((height, width, bands), 128.0)
+    for cells in (3, 9, 31, 97):
+        coarse = rng.normal(0, 60 / cells**0.5, (cells, cells, bands))
+        for band in range(bands):
+            layer = Image.fromarray(coarse[..., band].astype(np.float32))
+            values[..., band] += np.asarray(layer.resize((width, height), Image.Resampling.BICUBIC))
+    y, x = np.mgrid[:height, :width]
+    for _ in range(40):
+        left, top = rng.integers((width, height))
+        disc = np.hypot(x - left, y - top) < rng.integers(5, 80)
+        values[disc] = rng.integers(0, 256, bands)
+    return np.clip(values + rng.normal(0, 4, values.shape), 0, 255).astype(np.uint8).squeeze()
+
+
+def turned(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+LARGE_JPEGS = {
+    "4:4:4": (1601, 1103, 3, {"subsampling": 0}),
+    "4:2:0": (1601, 1103, 3, {"subsampling": 2}),
+    "scaled by 8": (1031, 1607, 3, {}),
+    "progressive": (1607, 1203, 3, {"progressive": True}),
+    "grey": (1601, 1101, 1, {}),
+    "CMYK, inverted": (1201, 1103, 4, {}),
+    "with a profile": (1201, 1103, 3, {"icc_profile": True}),
+    "flat": (4001, 600, 3, {}),
+    **{f"turned {how}": (1103, 801, 3, {"exif": how}) for how in STORED},
+}
+
+
+@pytest.mark.parametrize("kind", LARGE_JPEGS)
+def test_a_large_jpeg_is_scaled_while_it_is_decoded_and_looks_the_same(tmp_path, monkeypatch, kind):
+    width, height, bands, options = LARGE_JPEGS[kind]
+    make = {"exif": turned, "icc_profile": lambda _: rgb_profile(ADOBE, 563 / 256)}
+    options = {name: make.get(name, lambda value: value)(value) for name, value in options.items()}
+    stored = Image.fromarray(photograph(width, height, bands), {4: "CMYK"}.get(bands))
+    file = tmp_path / "image.jpg"
+    file.write_bytes(saved(stored, "JPEG", **{"quality": 92} | options))
+    sizes = []
+    converted = decoding._to_srgb
+    monkeypatch.setattr(
+        decoding, "_to_srgb", lambda image, page: sizes.append(image.size) or converted(image, page)
+    )
+    with Image.open(file) as opened:
+        whole = decode(opened, 64).astype(float)
+        assert opened.size == sizes.pop() == (width, height)
+    difference = decode(file, 64) - whole
+    assert 128 <= min(sizes[0]) < 256
+    assert sizes[0] < (width / 3, height)
+    assert np.abs(difference).mean() < 1
+    assert np.abs(difference.mean(axis=(0, 1))).max() < 0.2
+    # Nothing is moved: the last columns and rows are as near as any.
+    edges = [difference[:, -4:], difference[-4:], difference[:, :4], difference[:4]]
+    assert max(np.abs(edge).mean() for edge in edges) < 2
+
+
+def test_a_box_and_a_mask_are_cut_from_the_whole_jpeg(tmp_path):
+    file = tmp_path / "image.jpg"
+    pixels = photograph(1201, 903, 3)
+    file.write_bytes(saved(pixels, "JPEG", quality=92))
+    stored = Image.open(file).convert("RGB")
+    cut = stored.crop((700, 500, 1201, 903)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    assert np.array_equal(decode(file, SIDE, box=(700, 500, 1201, 903)), cut)
+    nearest = stored.convert("L").resize((SIDE, SIDE), Image.Resampling.NEAREST)
+    assert np.array_equal(decode_mask(file, SIDE), np.asarray(nearest) > 127)
+    assert picture(file, 100).size == (100, 75)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_large_jpeg_that_is_cut_off_is_named(tmp_path, progressive):
+    data = saved(photograph(1201, 903, 3), "JPEG", progressive=progressive)
+    for share in (0.1, 0.5, 0.99):
+        (tmp_path / "image.jpg").write_bytes(data[: int(share * len(data))])
+        refused(tmp_path / "image.jpg", "cut off")
 
 
 def test_exif_that_cannot_be_read_turns_nothing(tmp_path):
