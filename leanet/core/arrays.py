@@ -1,15 +1,19 @@
 """Arrays of images that need not fit into memory."""
 
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+
+MOST_AT_ONCE = 2**30  # bytes of one call: some systems refuse 2 GiB
 
 
 class ArrayFile:
     """The rows of a `.npy` file, read and written where they are asked for.
 
     A memory map would count every page it ever touched as the process's own; this holds nothing, and the
-    operating system's file cache makes reading again as quick.
+    operating system's file cache makes reading again as quick. Threads may read and write side by side.
 
     Raises:
         FileNotFoundError, ValueError: there is no such file, or it is no `.npy` file in C order.
@@ -43,21 +47,54 @@ class ArrayFile:
 
     def __getitem__(self, index: int | slice | np.ndarray) -> np.ndarray:
         """One row, or those of a slice or an array of indices, as an array of their own."""
-        rows = np.arange(len(self))[index]
-        values = np.empty((*rows.shape, *self.shape[1:]), self.dtype)
-        for row, value in zip(rows.flat, values.reshape(-1, *self.shape[1:]), strict=True):
-            self._seek(row)
-            if self._file.readinto(value) != self._row_bytes:
-                raise ValueError(f"{self._file.name}: cut off at row {row}")
+        shape, rows = self._rows(index)
+        values = np.empty((*shape, *self.shape[1:]), self.dtype)
+        for row, part in self._pieces(rows, values):
+            done = self._through(os.preadv, row, part)
+            if done < part.size:
+                raise ValueError(f"{self._file.name}: cut off at row {row + done // self._row_bytes}")
         return values
 
     def __setitem__(self, index: int | slice | np.ndarray, values: np.ndarray) -> None:
-        rows = np.arange(len(self))[index]
-        values = np.broadcast_to(np.asarray(values, self.dtype), (*rows.shape, *self.shape[1:]))
-        values = np.ascontiguousarray(values).reshape(rows.size, *self.shape[1:])
-        for row, value in zip(rows.flat, values, strict=True):
-            self._seek(row)
-            self._file.write(value)
+        shape, rows = self._rows(index)
+        values = np.broadcast_to(np.asarray(values, self.dtype), (*shape, *self.shape[1:]))
+        for row, part in self._pieces(rows, np.ascontiguousarray(values)):
+            self._through(os.pwritev, row, part)
 
-    def _seek(self, row: int) -> None:
-        self._file.seek(self._start + int(row) * self._row_bytes)
+    def _rows(self, index: int | slice | np.ndarray) -> tuple[tuple[int, ...], range | np.ndarray]:
+        """The shape in which `index` asks for rows, and their numbers."""
+        if isinstance(index, slice):
+            rows = range(len(self))[index]
+            return (len(rows),), rows
+        if np.ndim(index) == 0:
+            row = range(len(self))[index]
+            return (), range(row, row + 1)
+        rows = np.asarray(index)
+        if rows.dtype == bool:
+            rows = np.arange(len(self))[rows]
+        beyond = (rows < -len(self)) | (rows >= len(self))
+        if beyond.any():
+            raise IndexError(f"row {rows[beyond][0]} of {len(self)}")
+        return rows.shape, np.where(rows < 0, rows + len(self), rows).ravel()
+
+    def _pieces(self, rows: range | np.ndarray, values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """What lies together in the file: the first row, and where its bytes are in `values`."""
+        raw = values.reshape(-1).view(np.uint8)
+        if isinstance(rows, range) and rows.step == 1:
+            yield rows.start, raw
+            return
+        for row, part in zip(rows, raw.reshape(len(rows), self._row_bytes), strict=True):
+            yield int(row), part
+
+    def _through(self, move: Callable[[int, list, int], int], row: int, part: np.ndarray) -> int:
+        """How many bytes `move` read or wrote, from the start of `row` on: all, or those up to the file's end.
+
+        Each call names its place in the file: threads share no position. It may stop short, as at 2 GiB on Linux.
+        """
+        done, start = 0, self._start + row * self._row_bytes
+        while done < part.size:
+            moved = move(self._file.fileno(), [part[done : done + MOST_AT_ONCE]], start + done)
+            if not moved:
+                break
+            done += moved
+        return done

@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
 import torch
 
+from leanet.core import arrays
 from leanet.core.arrays import ArrayFile
+from leanet.core.parallel import in_order
 from leanet.training.ondevice import OnDevice
 
 
@@ -17,7 +20,22 @@ def array():
 
 
 @pytest.mark.parametrize(
-    "index", [3, -1, slice(2, 5), np.array([6, 0, 6]), np.array([], int), np.arange(7) % 2 == 0]
+    "index",
+    [
+        3,
+        -1,
+        -7,
+        np.int64(2),
+        slice(2, 5),
+        slice(None, None, -2),
+        slice(5, 2),
+        slice(-3, 99),
+        np.array([6, 0, 6]),
+        np.array([-1, 3, -7]),
+        np.array([[1, 2], [-2, 0]]),
+        np.array([], int),
+        np.arange(7) % 2 == 0,
+    ],
 )
 def test_rows_are_those_of_numpy(tmp_path, array, index):
     np.save(tmp_path / "a.npy", array)
@@ -25,6 +43,54 @@ def test_rows_are_those_of_numpy(tmp_path, array, index):
     assert (rows.shape, rows.dtype, len(rows)) == (array.shape, array.dtype, 7)
     assert np.array_equal(rows[index], array[index])
     assert rows[index].shape == array[index].shape
+
+
+@pytest.mark.parametrize("index", [7, -8, np.array([0, 7]), np.array([-8]), np.ones(6, bool), np.zeros(8, bool)])
+def test_rows_that_are_not_there_are_refused_as_by_numpy(tmp_path, array, index):
+    np.save(tmp_path / "a.npy", array)
+    rows = ArrayFile(tmp_path / "a.npy", "r+b")
+    for target in (array, rows):
+        with pytest.raises(IndexError):
+            target[index]
+        with pytest.raises(IndexError):
+            target[index] = 0
+    assert np.array_equal(rows[:], array)
+
+
+def test_rows_are_those_of_numpy_where_the_system_stops_short(tmp_path, array, monkeypatch):
+    monkeypatch.setattr(arrays, "MOST_AT_ONCE", 7)
+    rows = ArrayFile.create(tmp_path / "a.npy", np.uint8, array.shape)
+    rows[:5] = array[:5]
+    rows[np.array([6, 5])] = array[[6, 5]]
+    assert np.array_equal(np.load(tmp_path / "a.npy"), array)
+    assert np.array_equal(rows[1:], array[1:])
+
+
+def test_threads_read_and_write_side_by_side(tmp_path):
+    count, side = 64, 40
+    rows = ArrayFile.create(tmp_path / "a.npy", np.uint16, (2 * count, side, side))
+    rows[:count] = np.arange(count)[:, None, None]
+
+    def copy(i: int) -> bool:
+        """Whether rows i and those beside it hold their number, while others are written behind them."""
+        rows[count + i] = rows[i] + count
+        near = rows[max(i - 2, 0) : i + 1]
+        return (near == np.arange(max(i - 2, 0), i + 1)[:, None, None]).all()
+
+    for _ in range(5):
+        assert all(in_order(copy, ((i,) for i in range(count)), threads=8))
+        assert (rows[:] == np.arange(2 * count)[:, None, None]).all()
+
+
+def test_one_row_costs_no_list_of_all(tmp_path):
+    rows = ArrayFile.create(tmp_path / "a.npy", np.uint8, (4_000_000, 2))
+    tracemalloc.start()
+    try:
+        assert rows[-1].sum() == rows[1_000_000:1_000_100].sum() == rows[np.array([5, -5])].sum() == 0
+        rows[3_999_999] = 1
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_is_written_is_a_numpy_file(tmp_path, array):
@@ -46,8 +112,9 @@ def test_a_file_that_is_cut_off_is_no_array(tmp_path, array):
         file.truncate(128 + 5 * 48 + 7)
     rows = ArrayFile(tmp_path / "a.npy")
     assert np.array_equal(rows[:5], array[:5])
-    with pytest.raises(ValueError, match="cut off at row 5"):
-        rows[5]
+    for index in (5, slice(3, None), np.array([1, 5])):
+        with pytest.raises(ValueError, match="cut off at row 5"):
+            rows[index]
     np.save(tmp_path / "b.npy", np.asfortranarray(array))
     with pytest.raises(ValueError, match="C order"):
         ArrayFile(tmp_path / "b.npy")
