@@ -1,19 +1,18 @@
 """Images from wherever they are, decoded ahead of whoever works on them."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
+from contextlib import closing
+from itertools import islice, repeat
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from leanet.core.errors import InputError
+from leanet.core.parallel import in_order
 from leanet.images.decoding import Box, decode
 
 Source = str | Path | bytes | Image.Image | np.ndarray
-READERS = 4  # threads: the decoders of Pillow run side by side
 AHEAD = 2  # batches that are decoded while one is worked on
 
 
@@ -22,19 +21,12 @@ def read(
 ) -> Iterator[list[np.ndarray | InputError]]:
     """Batches of images as uint8 (side, side, 3), in order; in place of one that cannot be read, why.
 
-    boxes: the part of each that is taken; None takes all.
+    boxes: the part of each that is taken; None takes all. The decoders of Pillow run side by side, on all cores.
     """
-    with ThreadPoolExecutor(READERS) as pool:
-        waiting: deque = deque()
-        try:
-            for at, (source, box) in enumerate(zip(sources, boxes, strict=False)):
-                waiting.append(pool.submit(_one, source, at, side, box))
-                if len(waiting) == (AHEAD + 1) * batch_size:
-                    yield [waiting.popleft().result() for _ in range(batch_size)]
-            while waiting:
-                yield [waiting.popleft().result() for _ in range(min(batch_size, len(waiting)))]
-        finally:
-            pool.shutdown(cancel_futures=True)
+    asked = ((source, at, side, box) for at, (source, box) in enumerate(zip(sources, boxes, strict=False)))
+    with closing(in_order(_one, asked, ahead=AHEAD * batch_size)) as images:
+        while batch := list(islice(images, batch_size)):
+            yield batch
 
 
 def _one(source: Source, at: int, side: int, box: Box | None) -> np.ndarray | InputError:
