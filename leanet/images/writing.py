@@ -7,6 +7,7 @@ import numpy as np
 
 from leanet.core.arrays import ArrayFile
 from leanet.core.errors import InputError
+from leanet.core.parallel import in_order
 from leanet.core.progress import Progress
 from leanet.images.decoding import decode_mask
 from leanet.images.imageset import UNKNOWN
@@ -26,7 +27,7 @@ def write_images(root: Path, items: list[Item], side: int, file: Path) -> tuple[
     reasons = {}
     images = ArrayFile.create(file, np.uint8, (len(items), side, side, 3))
     with Progress(len(items), f"decode {root.name}") as progress:
-        batches = read((root / item.path for item in items), side, BATCH, [item.box for item in items])
+        batches = read((root / item.path for item in items), side, BATCH, (item.box for item in items))
         for i, image in enumerate(chain.from_iterable(batches)):
             if isinstance(image, InputError):
                 reasons[items[i].path] = str(image)
@@ -48,21 +49,24 @@ def write_masks(root: Path, items: list[Item], side: int, file: Path) -> dict[st
     if not any(item.mask for item in items):
         return reasons
     masks = ArrayFile.create(file, np.uint8, (len(items), side, side))
-    for i, item in enumerate(items):
-        if not item.label:
-            continue
-        masks[i] = np.full((side, side), UNKNOWN)
-        if item.mask is not None:
-            try:
-                mask = decode_mask(root / item.mask, side, item.box)
-            except InputError as error:
-                reasons[item.mask] = str(error)
-                continue
-            if mask.any():
-                masks[i] = mask
-            else:
-                reasons[item.mask] = f"{root / item.mask}: marks nothing in an anomalous image"
+    anomalous = [i for i, item in enumerate(items) if item.label]
+    read_masks = in_order(_mask, ((root, items[i], side) for i in anomalous), ahead=BATCH)
+    for i, mask in zip(anomalous, read_masks, strict=True):
+        masks[i] = UNKNOWN if mask is None or isinstance(mask, InputError) else mask
+        if isinstance(mask, InputError):
+            reasons[items[i].mask] = str(mask)
     return reasons
+
+
+def _mask(root: Path, item: Item, side: int) -> np.ndarray | InputError | None:
+    """The mask of an anomalous image, None where it has none, or why it cannot be used."""
+    if item.mask is None:
+        return None
+    try:
+        mask = decode_mask(root / item.mask, side, item.box)
+    except InputError as error:
+        return error
+    return mask if mask.any() else InputError(f"{root / item.mask}: marks nothing in an anomalous image")
 
 
 def prepare_images(
