@@ -1,13 +1,17 @@
 """The same picture twice: images that must not lie on both sides of a fold."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
+from itertools import combinations_with_replacement
 
 import imagehash
 import numpy as np
 from PIL import Image
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
+from leanet.core.arrays import ArrayFile
 from leanet.core.errors import InputError
 from leanet.images.layout import Item, first_few
 
@@ -16,28 +20,95 @@ HASH_SIDE = 16  # a hash has its square in bits
 # more (212,226 pairs), one and its copy in 14 at most when compressed again (JPEG, quality 30), 6 when brighter or
 # paler by a quarter, 30 when turned by a degree.
 NEAR = 30
-CHUNK = 1024  # hashes compared with all others at once
+PART = 96  # bits that are compared of every pair: one pair of unlike pictures in some thousands is alike in them
+BLOCK = 2048  # hashes that are compared with as many others at once
+AT_ONCE = 2**18  # pairs of which all bits are compared at once
+HELD = 2**20  # pairs that wait to be thinned out
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Pairs (i, j), i < j, of images: equal in every pixel, or near (by perceptual hash) but not equal."""
+    """Pairs (i, j), i < j, of images: equal in every pixel, or near (by perceptual hash) but not equal.
+
+    Of many images of one picture there are as few pairs as join them, not each with each: that would be millions
+    among some thousand images. exact: each image and the first one that equals it. near: the nearest pairs, of
+    images that equal no earlier one.
+    """
 
     exact: list[tuple[int, int]]
     near: list[tuple[int, int]]
 
 
-def find(images: np.ndarray) -> Duplicates:
+def find(images: ArrayFile | np.ndarray) -> Duplicates:
     """Exact and near duplicates among `images`, uint8 (N, side, side, 3)."""
-    hashes = np.array([_hash(image) for image in images]).reshape(-1, HASH_SIDE**2)
-    signs = np.where(hashes, 1, -1).astype(np.float32)
-    exact, near = [], []
-    for start in range(0, len(signs), CHUNK):
-        distances = (HASH_SIDE**2 - signs[start : start + CHUNK] @ signs.T) / 2
-        for i, j in np.argwhere(distances <= NEAR) + np.array([start, 0]):
-            if i < j:
-                (exact if np.array_equal(images[i], images[j]) else near).append((int(i), int(j)))
-    return Duplicates(exact, near)
+    first: dict[bytes, int] = {}
+    exact, hashes = [], []
+    for i in range(len(images)):
+        image = images[i]
+        same = first.setdefault(sha256(image.tobytes()).digest(), i)
+        if same == i:
+            hashes.append(np.packbits(_hash(image)).tobytes())
+        else:
+            exact.append((same, i))
+    kept = np.array([*first.values()], int)
+    packed = np.frombuffer(b"".join(hashes), np.uint8).reshape(len(kept), HASH_SIDE**2 // 8)
+    near = kept[_joining(near_pairs(packed, NEAR), len(kept))[:, :2]]
+    return Duplicates(exact, [(int(i), int(j)) for i, j in near])
+
+
+def near_pairs(hashes: np.ndarray, most: int) -> Iterator[np.ndarray]:
+    """Pairs of hashes that differ in at most `most` bits: in pieces, rows of i, j and that number, i < j.
+
+    hashes: uint8 (N, bytes), a multiple of 64 bits each. Most pairs differ by more in a part of their bits, which
+    one product of matrices tells of many pairs at once; all bits are compared of the few others.
+    """
+    bits = _telling(hashes)
+    words = hashes.view(np.uint64)
+    for first, second in combinations_with_replacement(range(0, len(hashes), BLOCK), 2):
+        product = _signs(hashes[first : first + BLOCK], bits) @ _signs(hashes[second : second + BLOCK], bits).T
+        likely = np.flatnonzero(product >= len(bits) - 2 * most)
+        for start in range(0, len(likely), AT_ONCE):
+            i, j = np.divmod(likely[start : start + AT_ONCE], product.shape[1])
+            i, j = i + first, j + second
+            distances = np.bitwise_count(words[i] ^ words[j]).sum(axis=1, dtype=int)
+            near = (distances <= most) & (i < j)
+            if near.any():
+                yield np.stack([i, j, distances], axis=1)[near]
+
+
+def _telling(hashes: np.ndarray) -> np.ndarray:
+    """The PART bits that are set in nearest to half of the hashes: those that are alike in most tell few apart."""
+    count = np.zeros(8 * hashes.shape[1], int)
+    for start in range(0, len(hashes), BLOCK):
+        count += np.unpackbits(hashes[start : start + BLOCK], axis=1).sum(axis=0, dtype=int)
+    return np.argsort(np.abs(2 * count - len(hashes)), kind="stable")[:PART]
+
+
+def _signs(hashes: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    """Chosen bits as 1 and −1, float32 (N, bits): the product of two hashes is what agrees less what differs."""
+    return np.where(np.unpackbits(hashes, axis=1)[:, bits], np.float32(1), np.float32(-1))
+
+
+def _joining(pieces: Iterable[np.ndarray], count: int) -> np.ndarray:
+    """As few of the pairs of `near_pairs` as join all that they join, the nearest ones, sorted by i and j."""
+    held, size = [np.empty((0, 3), int)], 0
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size > HELD + count:
+            held = [_tree(np.concatenate(held), count)]
+            size = len(held[0])
+    pairs = _tree(np.concatenate(held), count)
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+
+
+def _tree(pairs: np.ndarray, count: int) -> np.ndarray:
+    """The pairs of a minimum spanning tree of each group that `pairs` join."""
+    i, j, distances = pairs.T
+    pairs = pairs[np.lexsort((j, i, distances))]
+    rank = np.arange(1.0, len(pairs) + 1)  # no two are equal: the tree is the same on every machine
+    tree = minimum_spanning_tree(coo_matrix((rank, pairs[:, :2].T), (count, count)))
+    return pairs[tree.data.astype(int) - 1]
 
 
 def refuse_both_classes(items: list[Item], exact: list[tuple[int, int]]) -> None:

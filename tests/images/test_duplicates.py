@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -49,10 +50,87 @@ def test_an_altered_copy_is_a_near_duplicate_and_other_leaves_are_not(how):
     assert found == duplicates.Duplicates([], [(3, 12)])
 
 
-def test_a_copy_is_an_exact_duplicate_beyond_the_first_chunk(monkeypatch):
-    monkeypatch.setattr(duplicates, "CHUNK", 3)
+def test_a_copy_is_an_exact_duplicate_beyond_the_first_block(monkeypatch):
+    monkeypatch.setattr(duplicates, "BLOCK", 3)
     images = np.stack([np.asarray(leaf(seed)) for seed in (0, 1, 2, 3, 4, 5, 6, 4)])
     assert duplicates.find(images) == duplicates.Duplicates([(4, 7)], [])
+
+
+def slow_pairs(bits, most):
+    """Each hash with each, bit by bit."""
+    pairs = itertools.combinations(range(len(bits)), 2)
+    return [(i, j, d) for i, j in pairs if (d := int((bits[i] != bits[j]).sum())) <= most]
+
+
+def flipped(hash_, count, rng):
+    return hash_ ^ np.isin(np.arange(hash_.size), rng.choice(hash_.size, count, replace=False))
+
+
+@pytest.mark.parametrize("block", [1, 7, 16, 2048])
+@pytest.mark.parametrize("alike", [False, True])
+def test_near_pairs_are_those_of_each_hash_with_each(monkeypatch, block, alike):
+    monkeypatch.setattr(duplicates, "BLOCK", block)
+    monkeypatch.setattr(duplicates, "AT_ONCE", 5)
+    rng = np.random.default_rng(block)
+    likely = rng.choice([0.02, 0.5, 0.97], 256) if alike else 0.5  # bits that most pictures share
+    bits = rng.random((16, 256)) < likely
+    copies = [flipped(bits[i], count, rng) for i, count in enumerate((0, 1, 29, 30, 31, 30, 31, 90))]
+    bits = np.stack([*bits, *copies])[rng.permutation(24)]
+    found = np.concatenate([*duplicates.near_pairs(np.packbits(bits, axis=1), 30)])
+    assert sorted(map(tuple, found.tolist())) == slow_pairs(bits, 30)
+    assert {29, 30} <= set(found[:, 2])
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_few_hashes_have_no_near_pairs(count):
+    hashes = np.packbits(np.arange(256 * count).reshape(count, 256) < 256, axis=1)
+    assert list(duplicates.near_pairs(hashes, 30)) == []
+    images = np.stack([np.asarray(leaf(seed)) for seed in range(2)])[:count]
+    assert duplicates.find(images) == duplicates.Duplicates([], [])
+
+
+@pytest.mark.parametrize("held", [1, 50, 2**20])
+def test_as_few_pairs_as_join_all_that_are_near_and_the_nearest(monkeypatch, held):
+    monkeypatch.setattr(duplicates, "HELD", held)
+    monkeypatch.setattr(duplicates, "BLOCK", 8)
+    rng = np.random.default_rng(0)
+    chains = []
+    for length in (12, 7, 1):
+        chain = [rng.random(256) < 0.5]
+        while len(chain) < length:
+            chain.append(flipped(chain[-1], rng.integers(4, 20), rng))
+        chains += chain
+    bits = np.stack(chains)[rng.permutation(20)]
+    all_pairs = [(i, j) for i, j, _ in slow_pairs(bits, 30)]
+    kept = duplicates._joining(duplicates.near_pairs(np.packbits(bits, axis=1), 30), len(bits))
+    assert len(kept) == 11 + 6 < len(all_pairs)
+    items = [Item(str(i), 0) for i in range(20)]
+    few = kept[:, :2].tolist()
+    assert few == sorted(few)
+    assert np.array_equal(duplicates.groups(items, few), duplicates.groups(items, all_pairs))
+    lengths = sorted(d for _, _, d in slow_pairs(bits, 30))
+    reached, least = duplicates.groups(items, []), 0
+    for most in sorted(set(lengths)):  # Kruskal's sum, by way of the groups
+        joined = duplicates.groups(items, [(i, j) for i, j, d in slow_pairs(bits, most)])
+        least += most * (len(set(reached)) - len(set(joined)))
+        reached = joined
+    assert kept[:, 2].sum() == least
+
+
+def test_many_images_of_one_picture_make_few_pairs():
+    copies = np.repeat(np.asarray(leaf(1, side=32))[None], 5000, axis=0)
+    tracemalloc.start()
+    try:
+        found = duplicates.find(copies)
+        assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+        paler = copies.copy()
+        paler[np.arange(5000), 0, 0] = np.stack(np.unravel_index(np.arange(5000), (18, 18, 18)), -1)
+        near = duplicates.find(paler)
+        assert tracemalloc.get_traced_memory()[1] < 400 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert found == duplicates.Duplicates([(0, i) for i in range(1, 5000)], [])
+    assert (len(near.exact), len(near.near)) == (0, 4999)
 
 
 def test_groups_join_what_was_given_and_what_was_found():
