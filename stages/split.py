@@ -6,22 +6,18 @@ no image, and the same picture in two folds or in both classes.
 
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from leanet.core import files, paths
 from leanet.core.arrays import ArrayFile
 from leanet.core.errors import InputError
-from leanet.core.files import sha256
 from leanet.images import counterfactuals, duplicates, imageset, layout
-from leanet.images.decoding import size
 from leanet.images.findings import describe
 from leanet.images.layout import Item, first_few
 from leanet.images.sampling import assign_folds, sample
 from leanet.images.settings import Dataset, Split
-from leanet.images.writing import prepare_images, write_images, write_masks
+from leanet.images.writing import prepare_images, write_images, write_manifest, write_masks
 from leanet.run import stage
 
 
@@ -46,7 +42,7 @@ def main(dataset: str, datasets: dict[str, Dataset], split: Split) -> None:
                 f"{len(unread)} files cannot be used: {first_few(list(unread.values()))}; mend or remove them in "
                 f"{asked.source}, or set split.undecodable: leave-out in params.yaml"
             )
-        write_manifest(raw, items, groups, split, folder)
+        write_manifest(raw, items, groups, folds_of(items, groups, split), folder / "manifest.csv")
         counterfactuals.write(imageset.read(folder), split.border, split.seed, folder)
         findings = describe(items, found, groups, unread, without, split)
         files.write(folder / "findings.json", json.dumps(findings, indent=1) + "\n")
@@ -55,22 +51,14 @@ def main(dataset: str, datasets: dict[str, Dataset], split: Split) -> None:
         print(f"{dataset}: {line}", file=sys.stderr)
 
 
-def write_manifest(raw: Path, items: list[Item], groups: np.ndarray, settings: Split, folder: Path) -> None:
-    """Write manifest.csv (leanet.images.imageset)."""
+def folds_of(items: list[Item], groups: np.ndarray, settings: Split) -> dict[str, np.ndarray]:
+    """The manifest's columns repeat1, repeat2, … (leanet.images.imageset)."""
     labels = np.array([item.label for item in items])
     kept = groups if settings.groups == "together" else np.arange(len(items))
-    widths, heights = zip(*(size(raw / item.path) for item in items), strict=True)
-    columns = {
-        "path": [item.path for item in items],
-        "sha256": [sha256(raw / item.path) for item in items],
-        "width": widths,
-        "height": heights,
-        "label": labels,
-        "group": groups,
+    return {
+        f"repeat{repeat + 1}": assign_folds(labels, kept, settings.folds, settings.seed + repeat)
+        for repeat in range(settings.repeats)
     }
-    for repeat in range(settings.repeats):
-        columns[f"repeat{repeat + 1}"] = assign_folds(labels, kept, settings.folds, settings.seed + repeat)
-    pd.DataFrame(columns).to_csv(folder / "manifest.csv", index=False)
 
 
 if __name__ == "__main__":

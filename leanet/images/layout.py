@@ -27,7 +27,7 @@ WORDS = {"0": 0, "1": 1, "normal": 0, "anomalous": 1, "negative": 0, "positive":
 MOST_NAMED = 5  # mistakes that one line holds
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """An image of a set; paths are relative to the set's folder, with `/`."""
 

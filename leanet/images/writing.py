@@ -1,5 +1,6 @@
 """A data set's images and masks as arrays, in the order of its manifest."""
 
+import csv
 from itertools import chain
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import numpy as np
 
 from leanet.core.arrays import ArrayFile
 from leanet.core.errors import InputError
+from leanet.core.files import sha256
 from leanet.core.parallel import in_order
 from leanet.core.progress import Progress
-from leanet.images.decoding import decode_mask
+from leanet.images.decoding import decode_mask, size
 from leanet.images.imageset import UNKNOWN
 from leanet.images.layout import Item
 from leanet.images.preparation import prepare
@@ -99,3 +101,22 @@ def prepare_images(
     if len(without) == len(items):
         file.unlink()
     return without, reasons
+
+
+def write_manifest(
+    root: Path, items: list[Item], groups: np.ndarray, folds: dict[str, np.ndarray], file: Path
+) -> None:
+    """Write the manifest of leanet.images.imageset, row by row: what is known of the files is not held.
+
+    groups: (N,), the number of each image's group. folds: by column, (N,), the fold that each image is tested in.
+    """
+    known = in_order(_facts, ((root / item.path,) for item in items), ahead=BATCH)
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream, lineterminator="\n")
+        table.writerow(["path", "sha256", "width", "height", "label", "group", *folds])
+        for item, facts, group, *tested in zip(items, known, groups, *folds.values(), strict=True):
+            table.writerow([item.path, *facts, item.label, group, *tested])
+
+
+def _facts(file: Path) -> tuple[str, int, int]:
+    return sha256(file), *size(file)

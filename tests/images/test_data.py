@@ -1,6 +1,7 @@
 """Drawing, finding, decoding, sampling and splitting images."""
 
 import os
+from hashlib import sha256
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from leanet.images.imageset import UNKNOWN
 from leanet.images.layout import Item
 from leanet.images.sampling import assign_folds, sample, thin
 from leanet.images.sources import fetch
+from leanet.images.writing import write_manifest
 from stages import split
 
 
@@ -52,6 +54,34 @@ def make_set(root, positives=4, negatives=6):
             noise = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
             noise.resize((40, 30), Image.Resampling.BICUBIC).save(root / name / f"im {i}.png")
     return root
+
+
+def test_the_manifest_is_the_table_that_pandas_writes(tmp_path):
+    names = [
+        "plain.png",
+        "a, b.png",
+        'say "a".png',
+        " spaces .png",
+        "Blätter 葉.png",
+        "line\nbreak.png",
+        "007.png",
+    ]
+    items = []
+    for at, name in enumerate(sorted(names)):
+        Image.new("RGB", (10 + at, 20), (at, 0, 0)).save(tmp_path / name)
+        items.append(Item(name, at % 2))
+    groups, folds = np.arange(7) // 2, {"repeat1": np.arange(7) % 3, "repeat2": np.arange(7)[::-1] % 3}
+    write_manifest(tmp_path, items, groups, folds, tmp_path / "ours.csv")
+    columns = {
+        "path": [item.path for item in items],
+        "sha256": [sha256((tmp_path / item.path).read_bytes()).hexdigest() for item in items],
+        "width": [10 + at for at in range(7)],
+        "height": 20,
+        "label": [item.label for item in items],
+        "group": groups,
+    }
+    pd.DataFrame(columns | folds).to_csv(tmp_path / "theirs.csv", index=False)
+    assert (tmp_path / "ours.csv").read_bytes() == (tmp_path / "theirs.csv").read_bytes()
 
 
 @pytest.mark.parametrize("missing", ["Positive", "Negative"])

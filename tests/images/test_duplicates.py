@@ -81,6 +81,12 @@ def test_near_pairs_are_those_of_each_hash_with_each(monkeypatch, block, alike):
     assert {29, 30} <= set(found[:, 2])
 
 
+def test_bits_that_most_hashes_share_are_not_the_ones_compared_first():
+    rng = np.random.default_rng(0)
+    bits = rng.random((300, 256)) < np.where(np.arange(256) % 2, 0.5, 0.01)
+    assert (duplicates._telling(np.packbits(bits, axis=1)) % 2 == 1).all()
+
+
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_few_hashes_have_no_near_pairs(count):
     hashes = np.packbits(np.arange(256 * count).reshape(count, 256) < 256, axis=1)
