@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import color, memory, predicting, startup, training, tricks
+from benchmarks import color, decoding, memory, predicting, scale, startup, training, tricks
 from benchmarks.line import Line
 from leanet.core import device as devices
 
@@ -20,6 +20,8 @@ PARTS = {
     "startup": startup,
     "memory": memory,
     "predicting": predicting,
+    "decoding": decoding,
+    "scale": scale,
 }
 
 

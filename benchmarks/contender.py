@@ -1,11 +1,13 @@
-"""Two programs timed in turns, each in a process of its own."""
+"""Two programs timed in turns, each in a process of its own, and the memory that one takes."""
 
+import re
 import statistics
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -70,3 +72,20 @@ def _serve(make: Callable[[], Callable], pipe) -> None:
             pipe.send(time.perf_counter() - started)
     except Exception as error:
         pipe.send(f"{make}: {error!r}")
+
+
+def peak(make: Callable[[], Callable[[], None]]) -> float:
+    """Largest resident memory in MiB of a process that runs what `make` makes, on Linux."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_measure, args=(make, theirs))
+    process.start()
+    found = ours.recv()
+    process.join()
+    return found
+
+
+def _measure(make: Callable[[], Callable[[], None]], pipe) -> None:
+    make()()
+    status = Path("/proc/self/status").read_text()
+    pipe.send(int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024)

@@ -1,17 +1,15 @@
 """The detector on files, beside the bare forward passes of its networks on tensors."""
 
-import re
 import tempfile
 from collections.abc import Callable
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.contender import duel
+from benchmarks.contender import duel, peak
 from benchmarks.line import Line
 from leanet.detector.detector import BATCH, Detector
 from leanet.detector.ensemble import Member
@@ -70,23 +68,6 @@ def networks_alone(folder: Path) -> Callable[[], None]:
                     member.network(*view)
 
     return forward
-
-
-def peak(make: Callable[[], Callable[[], None]]) -> float:
-    """Largest resident memory in MiB of a process that runs what `make` makes, on Linux."""
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_measure, args=(make, theirs))
-    process.start()
-    found = ours.recv()
-    process.join()
-    return found
-
-
-def _measure(make: Callable[[], Callable[[], None]], pipe) -> None:
-    make()()
-    status = Path("/proc/self/status").read_text()
-    pipe.send(int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024)
 
 
 def lines() -> list[Line]:

@@ -12,13 +12,14 @@ import pytest
 import torch
 import yaml
 
-from benchmarks import memory, study, time_to_f1, training, tricks
+from benchmarks import decoding, memory, scale, study, time_to_f1, training, tricks
 from benchmarks.contender import duel
 from benchmarks.line import Line
 from leanet.attention.detect import Samples, train_cell
 from leanet.cli.params import TrainLEANet
 from leanet.core import device as devices
 from leanet.evaluation.baselines import BASELINES
+from leanet.images.reading import read
 from leanet.training.job import Place
 
 pytestmark = pytest.mark.alone
@@ -98,6 +99,40 @@ def test_peak_memory_is_the_stages_own(tmp_path):
     small = memory.peak(tmp_path, "stages.split", "noise")
     assert len(ballast) / 2**20 > small > 50
     assert (tmp_path / "data/split/noise/images.npy").stat().st_size > 40 * memory.SIDE**2 * 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
+def test_decoding_is_measured_beside_the_same_images_decoded_whole(tmp_path, monkeypatch):
+    for name, value in {"WIDTH": 1200, "HEIGHT": 900, "DRAWN": 2, "FEW": 3, "MANY": 6}.items():
+        monkeypatch.setattr(decoding, name, value)
+    decoding.make_files(tmp_path)
+    files = sorted(tmp_path.iterdir())
+    ours = np.concatenate(list(read(files, decoding.SIDE, 6))).astype(float)
+    whole = np.stack([decoding.by_pillow(file) for file in files]).astype(float)
+    torchs = np.stack([decoding.by_torchvision(file) for file in files]).astype(float)
+    assert len(files) == 6
+    assert len(np.unique(whole, axis=0)) == 2
+    assert 0 < np.abs(ours - whole).mean() < 1
+    assert np.abs(torchs - whole).mean() < 1
+    pillow, torchvision, *_, memory = decoding.lines()
+    assert (pillow.unit, torchvision.unit, memory.unit) == ("images/s", "images/s", "MiB")
+    assert pillow.figure == pytest.approx(pillow.ours / pillow.other)
+    assert memory.name == "decode 1.08 megapixels to 128×128, 6 images"
+    assert memory.ours > 50
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
+def test_split_is_measured_on_few_and_on_many_images(tmp_path, monkeypatch):
+    scale.make_project(tmp_path, 30)
+    counts = [len(list((tmp_path / "data/raw/noise" / name).iterdir())) for name in ("Negative", "Positive")]
+    assert counts == [27, 3]
+    monkeypatch.setattr(scale, "FEW", 100)
+    monkeypatch.setattr(scale, "MANY", 200)
+    speed, memory = scale.lines()
+    assert (speed.name, speed.beside) == ("split, 200 images", "100 images")
+    assert speed.figure == pytest.approx(speed.other / speed.ours)
+    assert memory.figure == pytest.approx(memory.ours / memory.other)
+    assert memory.other > 50
 
 
 def test_time_to_f1_scores_what_the_stages_predicted(tmp_path, monkeypatch, capsys):

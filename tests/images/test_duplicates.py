@@ -123,20 +123,21 @@ def test_as_few_pairs_as_join_all_that_are_near_and_the_nearest(monkeypatch, hel
     assert kept[:, 2].sum() == least
 
 
-def test_many_images_of_one_picture_make_few_pairs():
-    copies = np.repeat(np.asarray(leaf(1, side=32))[None], 5000, axis=0)
+def test_many_images_of_one_picture_make_few_pairs(monkeypatch):
+    monkeypatch.setattr(duplicates, "HELD", 2**17)
+    copies = np.repeat(np.asarray(leaf(1, side=32))[None], 2000, axis=0)
+    nearly = copies.copy()
+    nearly[:, 0, 0] = np.stack(np.unravel_index(np.arange(2000), (13, 13, 13)), -1)
     tracemalloc.start()
     try:
         found = duplicates.find(copies)
-        assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
-        paler = copies.copy()
-        paler[np.arange(5000), 0, 0] = np.stack(np.unravel_index(np.arange(5000), (18, 18, 18)), -1)
-        near = duplicates.find(paler)
-        assert tracemalloc.get_traced_memory()[1] < 400 * 2**20
+        assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
+        near = duplicates.find(nearly)  # two million pairs
+        assert tracemalloc.get_traced_memory()[1] < 120 * 2**20
     finally:
         tracemalloc.stop()
-    assert found == duplicates.Duplicates([(0, i) for i in range(1, 5000)], [])
-    assert (len(near.exact), len(near.near)) == (0, 4999)
+    assert found == duplicates.Duplicates([(0, i) for i in range(1, 2000)], [])
+    assert (len(near.exact), len(near.near)) == (0, 1999)
 
 
 def test_groups_join_what_was_given_and_what_was_found():
