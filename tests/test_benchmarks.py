@@ -118,7 +118,7 @@ def test_decoding_is_measured_beside_the_same_images_decoded_whole(tmp_path, mon
     assert (pillow.unit, torchvision.unit, memory.unit) == ("images/s", "images/s", "MiB")
     assert pillow.figure == pytest.approx(pillow.ours / pillow.other)
     assert memory.name == "decode 1.08 megapixels to 128×128, 6 images"
-    assert memory.ours > 50
+    assert memory.ours > 30
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")

@@ -9,6 +9,7 @@ Three layouts are understood, in this order:
   `Object/Positive/` and `Object/Negative/` with masks of the objects.
 """
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -74,10 +75,7 @@ def first_few(mistakes: list[str]) -> str:
 
 def _classes(root: Path) -> list[Item]:
     folders = {folder.name.casefold(): folder for folder in root.iterdir() if folder.is_dir()}
-    masks, objects = (
-        {file.with_suffix("").as_posix(): file for file in _images(root / of, root / of)}
-        for of in (MASKS, OBJECTS)
-    )
+    masks, objects = ({_stem(file): file for file in _images(root / of, root / of)} for of in (MASKS, OBJECTS))
     found = []
     for label, name in enumerate(CLASSES):
         folder = folders.get(name.casefold())
@@ -90,15 +88,14 @@ def _classes(root: Path) -> list[Item]:
         if not files:
             raise InputError(f"{folder}: no image; expected files ending in " + ", ".join(sorted(SUFFIXES)))
         for file in files:
-            mask = masks.get(file.with_suffix("").as_posix()) if label else None
-            where = None if mask is None else f"{MASKS}/{mask.as_posix()}"
-            object_ = objects.get(f"{name}/{file.with_suffix('').as_posix()}")
+            mask = masks.get(_stem(file)) if label else None
+            object_ = objects.get(f"{name}/{_stem(file)}")
             found.append(
                 Item(
-                    f"{folder.name}/{file.as_posix()}",
+                    f"{folder.name}/{file}",
                     label,
-                    mask=where,
-                    object=None if object_ is None else f"{OBJECTS}/{object_.as_posix()}",
+                    mask=None if mask is None else f"{MASKS}/{mask}",
+                    object=None if object_ is None else f"{OBJECTS}/{object_}",
                 )
             )
     return found
@@ -107,12 +104,12 @@ def _classes(root: Path) -> list[Item]:
 def _mvtec(root: Path) -> list[Item]:
     found = []
     for file in _images(root / "train/good", root) + _images(root / "test", root):
-        defect = file.parts[1]
+        defect = file.split("/")[1]
         if defect == "good":
-            found.append(Item(file.as_posix(), 0))
+            found.append(Item(file, 0))
             continue
-        mask = Path("ground_truth", defect, f"{file.stem}_mask.png").as_posix()
-        found.append(Item(file.as_posix(), 1, mask=mask if (root / mask).is_file() else None))
+        mask = f"ground_truth/{defect}/{PurePosixPath(file).stem}_mask.png"
+        found.append(Item(file, 1, mask=mask if (root / mask).is_file() else None))
     return found
 
 
@@ -172,6 +169,15 @@ def _path_faults(root: Path, value: str) -> list[str]:
     return [] if (root / path).is_file() else ["which is not there"]
 
 
-def _images(folder: Path, root: Path) -> list[Path]:
-    files = (file.relative_to(root) for file in folder.rglob("*") if file.is_file())
-    return sorted(file for file in files if is_image(file.as_posix()))
+def _images(folder: Path, root: Path) -> list[str]:
+    """Those below `folder`, relative to `root`, sorted; as text, since Path.rglob holds a Path of each."""
+    found = []
+    for place, _, names in os.walk(folder):
+        within = PurePosixPath(Path(place).relative_to(root).as_posix())
+        files = ((within / name).as_posix() for name in names if os.path.isfile(f"{place}/{name}"))
+        found += [file for file in files if is_image(file)]
+    return sorted(found)
+
+
+def _stem(file: str) -> str:
+    return PurePosixPath(file).with_suffix("").as_posix()

@@ -1,5 +1,7 @@
 """The layouts of a set's folder: what is read, and what is named when it does not fit."""
 
+import tracemalloc
+
 import pytest
 from PIL import Image
 
@@ -122,3 +124,16 @@ def test_many_mistakes_are_counted_not_listed(tmp_path):
     (tmp_path / "images.csv").write_text("path,label\n" + "".join(f"{i}.png,1\n" for i in range(40)))
     with pytest.raises(InputError, match=r"line 2: .*line 6: .*; and 35 more"):
         layout.read(tmp_path)
+
+
+def test_an_image_takes_little_memory_while_a_folder_is_read(tmp_path):
+    for name in layout.CLASSES:
+        (tmp_path / name / "below").mkdir(parents=True)
+        for i in range(2000):
+            (tmp_path / name / "below" / f"{i:06}.jpg").touch()
+    tracemalloc.start()
+    try:
+        assert len(layout.read(tmp_path)) == 4000
+        assert tracemalloc.get_traced_memory()[1] < 450 * 4000
+    finally:
+        tracemalloc.stop()
