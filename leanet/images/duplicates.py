@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import blake2b
 from itertools import combinations_with_replacement
 
 import imagehash
@@ -41,18 +41,18 @@ class Duplicates:
 
 def find(images: ArrayFile | np.ndarray) -> Duplicates:
     """Exact and near duplicates among `images`, uint8 (N, side, side, 3)."""
-    first: dict[bytes, int] = {}
-    exact, hashes = [], []
+    hashes = np.empty((len(images), HASH_SIDE**2 // 8), np.uint8)
+    digests = np.empty((len(images), 2), np.uint64)
     for i in range(len(images)):
         image = images[i]
-        same = first.setdefault(sha256(image.tobytes()).digest(), i)
-        if same == i:
-            hashes.append(np.packbits(_hash(image)).tobytes())
-        else:
-            exact.append((same, i))
-    kept = np.array([*first.values()], int)
-    packed = np.frombuffer(b"".join(hashes), np.uint8).reshape(len(kept), HASH_SIDE**2 // 8)
-    near = kept[_joining(near_pairs(packed, NEAR), len(kept))[:, :2]]
+        hashes[i] = np.packbits(_hash(image))
+        digests[i] = np.frombuffer(blake2b(image.tobytes(), digest_size=16).digest(), np.uint64)
+    _, places, picture = np.unique(digests, axis=0, return_index=True, return_inverse=True)
+    first = places[picture.ravel()]
+    again = first < np.arange(len(images))
+    exact = [(int(first[i]), int(i)) for i in np.flatnonzero(again)]
+    kept = np.flatnonzero(~again)
+    near = kept[_joining(near_pairs(hashes[kept], NEAR), len(kept))[:, :2]]
     return Duplicates(exact, [(int(i), int(j)) for i, j in near])
 
 
