@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import combinations_with_replacement
+from itertools import combinations, pairwise
 
 import imagehash
 import numpy as np
@@ -20,9 +20,8 @@ HASH_SIDE = 16  # a hash has its square in bits
 # more (212,226 pairs), one and its copy in 14 at most when compressed again (JPEG, quality 30), 6 when brighter or
 # paler by a quarter, 30 when turned by a degree.
 NEAR = 30
-PART = 96  # bits that are compared of every pair: one pair of unlike pictures in some thousands is alike in them
-BLOCK = 2048  # hashes that are compared with as many others at once
-AT_ONCE = 2**18  # pairs of which all bits are compared at once
+WORD = 16  # bits of a hash by which the pairs are found that are worth comparing
+AT_ONCE = 2**18  # pairs that are compared at once
 HELD = 2**20  # pairs that wait to be thinned out
 
 
@@ -59,34 +58,52 @@ def find(images: ArrayFile | np.ndarray) -> Duplicates:
 def near_pairs(hashes: np.ndarray, most: int) -> Iterator[np.ndarray]:
     """Pairs of hashes that differ in at most `most` bits: in pieces, rows of i, j and that number, i < j.
 
-    hashes: uint8 (N, bytes), a multiple of 64 bits each. Most pairs differ by more in a part of their bits, which
-    one product of matrices tells of many pairs at once; all bits are compared of the few others.
+    hashes: uint8 (N, bytes), a multiple of WORD bits each. Bits in which two hashes differ are spread over their
+    words: in one word at least they differ by no more than the mean. Only pairs that have such a word are compared
+    whole, one in a hundred. Bits are shuffled first, since neighbouring ones are alike in many pictures.
     """
-    bits = _telling(hashes)
-    words = hashes.view(np.uint64)
-    for first, second in combinations_with_replacement(range(0, len(hashes), BLOCK), 2):
-        product = _signs(hashes[first : first + BLOCK], bits) @ _signs(hashes[second : second + BLOCK], bits).T
-        likely = np.flatnonzero(product >= len(bits) - 2 * most)
-        for start in range(0, len(likely), AT_ONCE):
-            i, j = np.divmod(likely[start : start + AT_ONCE], product.shape[1])
-            i, j = i + first, j + second
-            distances = np.bitwise_count(words[i] ^ words[j]).sum(axis=1, dtype=int)
-            near = (distances <= most) & (i < j)
+    order = np.random.default_rng(0).permutation(8 * hashes.shape[1])
+    shuffled = np.packbits(np.ascontiguousarray(np.unpackbits(hashes, axis=1)[:, order]), axis=1)
+    words = shuffled.view(f"u{WORD // 8}")
+    apart = most // words.shape[1]  # bits that one word differs in at most
+    for place in range(words.shape[1]):
+        for i, j in _alike(words[:, place], apart):
+            differ = np.bitwise_count(words[i] ^ words[j])
+            distances = differ.sum(axis=1, dtype=int)
+            # Of several such words, the first tells of the pair.
+            near = (distances <= most) & ((differ <= apart).argmax(axis=1) == place)
             if near.any():
-                yield np.stack([i, j, distances], axis=1)[near]
+                yield np.stack([np.minimum(i, j), np.maximum(i, j), distances], axis=1)[near]
 
 
-def _telling(hashes: np.ndarray) -> np.ndarray:
-    """The PART bits that are set in nearest to half of the hashes: those that are alike in most tell few apart."""
-    count = np.zeros(8 * hashes.shape[1], int)
-    for start in range(0, len(hashes), BLOCK):
-        count += np.unpackbits(hashes[start : start + BLOCK], axis=1).sum(axis=0, dtype=int)
-    return np.argsort(np.abs(2 * count - len(hashes)), kind="stable")[:PART]
+def _alike(words: np.ndarray, apart: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of places of words that differ in at most `apart` bits, each pair once, in pieces."""
+    order = np.argsort(words, kind="stable")
+    values = words[order]
+    starts = np.searchsorted(values, np.arange(2**WORD + 1))
+    bits = (1 << np.arange(WORD)).tolist()
+    for count in range(apart + 1):
+        for mask in (sum(chosen) for chosen in combinations(bits, count)):
+            partner = values ^ values.dtype.type(mask)
+            first, end = starts[partner], starts[partner.astype(int) + 1]
+            if mask:
+                end = np.where(values < partner, end, first)
+            else:
+                first = np.arange(1, len(values) + 1)
+            for some, other in _spelled_out(first, end):
+                yield order[some], order[other]
 
 
-def _signs(hashes: np.ndarray, bits: np.ndarray) -> np.ndarray:
-    """Chosen bits as 1 and −1, float32 (N, bits): the product of two hashes is what agrees less what differs."""
-    return np.where(np.unpackbits(hashes, axis=1)[:, bits], np.float32(1), np.float32(-1))
+def _spelled_out(first: np.ndarray, end: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each place with each of the places from its `first` to before its `end`, some AT_ONCE pairs at a time."""
+    ends = np.cumsum(end - first)
+    pieces = np.searchsorted(ends, np.arange(AT_ONCE, ends[-1] if len(ends) else 0, AT_ONCE))
+    for start, stop in pairwise([0, *dict.fromkeys((pieces + 1).tolist()), len(first)]):
+        counts = (end - first)[start:stop]
+        some = np.repeat(np.arange(start, stop), counts)
+        within = np.arange(len(some)) - np.repeat(np.cumsum(counts) - counts, counts)
+        if len(some):
+            yield some, first[some] + within
 
 
 def _joining(pieces: Iterable[np.ndarray], count: int) -> np.ndarray:
