@@ -32,7 +32,8 @@ class Variant:
     (benchmarks.attention.trials). phi: how features become M: mean (Eq. 2), contrast (the mean, standardised over
     the image), learned (a 1×1 convolution), zero (M = 0). shuffled: each image gets another's map. pooled: M also
     weighs the last features. weak: the mean of the highest tenth of M's logits learns the label. epochs: times the
-    recipe's. painted: trained on painted anomalies first (leanet.attention.painting).
+    recipe's. painted: trained on painted anomalies first (leanet.attention.painting). small: the share of epochs
+    at half the side. batch, rate: its size and the highest learning rate.
     """
 
     why: str
@@ -46,6 +47,9 @@ class Variant:
     epochs: float = 1
     input: bool = False
     painted: bool = False
+    small: float = 0
+    batch: int = BATCH
+    rate: float = RATE
 
 
 VARIANTS = {
@@ -79,6 +83,16 @@ VARIANTS = {
     "painted": Variant(
         "contrast, taught by painted anomalies first", "resnet", (3,), phi="contrast", painted=True
     ),
+    "plain, small first": Variant("a quarter of the work in half of the epochs", small=0.5),
+    "plain, small longer": Variant("the same in three quarters", small=0.75),
+    "plain, batch 32": Variant("half of the steps", batch=32, rate=2e-3),
+    "plain, small, 32": Variant("both", small=0.5, batch=32, rate=2e-3),
+    "contrast, small first": Variant(
+        "a quarter of the work in half of the epochs", "resnet", (3,), phi="contrast", small=0.5
+    ),
+    "contrast, small longer": Variant("the same in three quarters", "resnet", (3,), phi="contrast", small=0.75),
+    "contrast, batch 32": Variant("half of the steps", "resnet", (3,), phi="contrast", batch=32, rate=2e-3),
+    "contrast, small, 32": Variant("both", "resnet", (3,), phi="contrast", small=0.5, batch=32, rate=2e-3),
     "signed, weak": Variant("both", "resnet", (3,), maps="signed", phi="learned", weak=True, pooled=True),
 }
 KINDS = {
@@ -175,7 +189,7 @@ def pretrain(
 ) -> None:
     """Teach the network to tell the images `normals` from painted ones, and M to say where they are painted."""
 
-    def batch_loss(batch: Tensor) -> Tensor:
+    def batch_loss(batch: Tensor, _done: float) -> Tensor:
         chosen = normals[batch.numpy()]
         given = with_painted(from_bytes(images[chosen]), maps[chosen, :1].float(), draws)
         both, known = recipes.augment(given[0], torch.cat((inputs(given[1], "pair"), given[2]), dim=1), draws)
@@ -217,9 +231,11 @@ def margins(
     network = Network(variant, images.shape[1]).to(memory_format=torch.channels_last)
     balance = recipes.class_weights("fast", labels[train])
 
-    def batch_loss(batch: Tensor) -> Tensor:
+    def batch_loss(batch: Tensor, done: float) -> Tensor:
         chosen = train[batch.numpy()]
         given = from_bytes(images[chosen]), inputs(maps[chosen], kind)
+        if done < variant.small:
+            given = tuple(recipes.halved(each) for each in given)
         f, g, before = network(*recipes.augment(*given, draws))
         total = loss(f, g, labels[chosen], balance)
         for each in before if variant.weak else []:
@@ -232,7 +248,8 @@ def margins(
     place = Place(device, None, lambda loss: None)
     if variant.painted:
         pretrain(network, images, maps, train[(labels[train] == 0).numpy()], dtype, seed, draws)
-    how = {"recipe": "fast", "epochs": round(variant.epochs * EPOCHS), "batch_size": BATCH, "learning_rate": RATE}
+    how = {"recipe": "fast", "epochs": round(variant.epochs * EPOCHS)}
+    how |= {"batch_size": variant.batch, "learning_rate": variant.rate}
     fit(network, batch_loss, len(train), **how, dtype=dtype, order_seed=seed, place=place, draws=draws)
     network.eval()
     found: dict[str, list[Tensor]] = {"f": [], "g": []}

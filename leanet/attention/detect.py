@@ -1,5 +1,6 @@
 """Training and applying LEA-Net on one fold at one attention point: a cell of the cross-validation."""
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,11 +129,15 @@ def train_cell(
     weights = imagenet_weights(rows.parts(row).adn) if settings.pretrained else None
     network = build(row, side=data.images.side, point=point, pretrained=settings.pretrained, weights=weights)
     network = network.to(place.device, memory_format=torch.channels_last)
+    side = data.images.side
+    halves = recipes.is_small(recipe, side, 0) and takes(network, side // 2)
     balance = recipes.class_weights(recipe, data.labels)
     draws = torch.Generator().manual_seed(settings.seed + fold)
 
-    def batch_loss(batch: Tensor) -> Tensor:
+    def batch_loss(batch: Tensor, done: float) -> Tensor:
         images, maps = data.batch(batch)
+        if halves and recipes.is_small(recipe, side, done):
+            images, maps = recipes.halved(images), recipes.halved(maps)
         if recipe == "fast":
             images, maps = recipes.augment(images, maps, draws)
         logits, external_logits, _ = network(images, maps)
@@ -152,6 +157,16 @@ def train_cell(
     return network, history
 
 
+def takes(network: LEANet, side: int) -> bool:
+    """Whether the network takes images of that side, too."""
+    shapes = copy.deepcopy(network).to("meta").eval()
+    try:
+        shapes(torch.empty(1, 3, side, side, device="meta"), torch.empty(1, 1, side, side, device="meta"))
+    except RuntimeError:  # its layers are of the other side
+        return False
+    return True
+
+
 def is_painted(row: str) -> bool:
     """Whether the row is taught by painted anomalies first, which takes as many epochs again."""
     return rows.parts(row).external == "painted"
@@ -165,7 +180,7 @@ def teach_by_painted(network: LEANet, data: Samples, place: Place, *, batch_size
     """
     normals = (data.labels == 0).nonzero()[:, 0]
 
-    def batch_loss(batch: Tensor) -> Tensor:
+    def batch_loss(batch: Tensor, _done: float) -> Tensor:
         chosen = normals[batch]
         images, maps = from_bytes(data.images[chosen]), data.maps[chosen].float()[:, None]
         images, maps, where = with_painted(images, maps, how["draws"])

@@ -12,6 +12,7 @@ from leanet.color.unet import UNet, to_unit
 from leanet.core import device as devices
 from leanet.core.settings import Precision
 from leanet.training import memory
+from leanet.training import recipe as recipes
 from leanet.training.job import Outcome, Place
 from leanet.training.loop import fit
 from leanet.training.ondevice import OnDevice
@@ -67,8 +68,10 @@ def fit_unet(
     network = network.to(normals.device, memory_format=torch.channels_last)
     draws = np.random.default_rng([settings.seed, number])
 
-    def batch_loss(batch: Tensor) -> Tensor:
+    def batch_loss(batch: Tensor, done: float) -> Tensor:
         rgb = from_bytes(normals[batch])
+        if recipes.is_small(recipe, normals.side, done):
+            rgb = recipes.halved(rgb)
         shifts = torch.from_numpy(basis.shifts(draws.normal(0, std, (len(batch), 3)))).to(rgb)
         lab = rgb_to_lab((rgb + shifts[:, :, None, None]).clamp(0, 1))
         return F.mse_loss(network(lab[:, :1] / 100), to_unit(lab[:, 1:]))

@@ -18,6 +18,9 @@ class UNet(nn.Module):
     Table 9 row by row: 4×4 convolutions of stride 2 with LeakyReLU(0.2) down, 2×2 transposed
     convolutions of stride 2 with ReLU up, batch normalisation in all but the first and the last,
     skip connections by concatenation, a sigmoid at the end.
+
+    Images of half the side pass by the innermost level, whose features are taken to be 0 (leanet.training.recipe
+    trains on such images first).
     """
 
     def __init__(self, *, side: int, width: int, dropout: float):
@@ -53,12 +56,16 @@ class UNet(nn.Module):
         nn.init.xavier_uniform_(self.last.weight)
 
     def forward(self, lightness: Tensor) -> Tensor:
+        depth = int(math.log2(lightness.shape[-1]))
         features, skips = lightness, []
-        for block in self.down:
+        for block in self.down[:depth]:
             features = block(features)
             skips.append(features)
-        skips.pop()  # the deepest is the decoder's own input
-        for block in self.up:
+        if depth == len(self.down):
+            skips.pop()  # the deepest is the decoder's own input
+        else:
+            features = torch.cat((skips.pop(), torch.zeros_like(features)), dim=1)
+        for block in self.up[len(self.down) - depth :]:
             features = torch.cat((skips.pop(), block(features)), dim=1)
         # In float32: a step of bf16 near 1 is a visible step of chroma.
         return self.last(features).float().sigmoid()

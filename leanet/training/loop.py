@@ -29,7 +29,7 @@ def batches(order: Tensor, size: int) -> list[Tensor]:
 
 def fit(
     network: nn.Module,
-    batch_loss: Callable[[Tensor], Tensor],
+    batch_loss: Callable[[Tensor, float], Tensor],
     count: int,
     *,
     recipe: Recipe,
@@ -45,7 +45,8 @@ def fit(
 ) -> list[float]:
     """Train `network` in place by Adam and return its mean loss in each epoch.
 
-    batch_loss: from the indices (B,) of a batch, on the network's device, to a scalar loss.
+    batch_loss: from the indices (B,) of a batch, on the network's device, and the share of the epochs that are
+        done, in [0, 1), to a scalar loss.
     count: how many training images there are; every epoch takes each once, in an order that depends on
         `order_seed` alone.
     recipe: see leanet.training.recipe; here it shapes the learning rate.
@@ -72,7 +73,7 @@ def fit(
         for batch in batches(torch.randperm(count, generator=shuffler).to(device), batch_size):
             optimizer.zero_grad()
             with autocast(device, dtype):
-                loss = batch_loss(batch)
+                loss = batch_loss(batch, len(history) / epochs)
             loss.backward()
             optimizer.step()
             schedule.step()

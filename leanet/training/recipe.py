@@ -2,8 +2,9 @@
 
 The paper trains at one learning rate on the images as they are. `fast` lets the learning rate climb to its
 peak and fall to nothing once over the run (Smith & Topin 2019, "Super-convergence"), shows the classifier
-every image flipped, turned by quarters and brightened at random, its map along with it, lets the rarer class
-count as much as the other, and scores an image by the mean over its eight flips and turns. There the external
+every image flipped, turned by quarters and brightened at random, its map along with it, at half the side in the
+first half of the epochs (a quarter of the work: Howard's progressive resizing), lets the rarer class count as much
+as the other, and scores an image by the mean over its eight flips and turns. There the external
 network's own output counts as well: Eq. 1 trains it to tell anomalous maps from normal ones, and the paper leaves
 it unused.
 What each part brings is in benchmarks/README.md.
@@ -14,12 +15,15 @@ from itertools import product
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
 from leanet.training.settings import Recipe
 
 BRIGHTNESS = 0.2  # images are multiplied by 1 ± this
+SMALL_FIRST = 0.5  # the share of epochs on images of half the side
+SMALLEST = 64  # pixels, of such an image's side: at 32 small anomalies are lost (docs/attention.md)
 EXTERNAL_SAY = 0.5  # of the external network's logits, where the ADN's count 1
 
 
@@ -56,6 +60,16 @@ def augment(images: Tensor, maps: Tensor, generator: torch.Generator) -> tuple[T
     both = turned(torch.cat((images, maps), dim=1), *(chances[:3] < 0.5))
     brightness = 1 + BRIGHTNESS * (2 * chances[3] - 1)
     return (both[:, :3] * brightness).clamp(0, 1), both[:, 3:]
+
+
+def is_small(recipe: Recipe, side: int, done: float) -> bool:
+    """Whether images of `side` pixels are halved (`halved`) when the share `done` of the epochs is."""
+    return recipe == "fast" and done < SMALL_FIRST and side // 2 >= SMALLEST
+
+
+def halved(images: Tensor) -> Tensor:
+    """Images or maps (N, C, side, side) at half the side: means of 2×2 pixels."""
+    return F.avg_pool2d(images, 2)
 
 
 def vote(recipe: Recipe, logits: Tensor, external_logits: Tensor | None) -> Tensor:

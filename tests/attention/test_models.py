@@ -64,6 +64,15 @@ def test_unet_halves_the_image_down_to_one_pixel(side):
     assert 0 <= out.min() <= out.max() <= 1
 
 
+def test_unet_takes_images_of_half_the_side_without_its_innermost_level():
+    unet, images = UNet(side=64, width=8, dropout=0.5), torch.rand(2, 1, 32, 32)
+    out = unet(images)
+    assert out.shape == (2, 2, 32, 32)
+    out.sum().backward()
+    unused = {name for name, weight in unet.named_parameters() if weight.grad is None}
+    assert {name.rsplit(".", 2)[0] for name in unused} == {"down.5", "up.0"}
+
+
 PLACES = {  # where the published implementation attends
     "resnet18": ("relu", "layer1", "layer2", "layer3", "layer4"),
     "cnn": ("0", "1", "2", "3", "4"),

@@ -29,7 +29,7 @@ def train(folder, recipe="fast", cut=None, draws=torch.Generator, keep=True):
             return torch.randn(count, 1, 1, 1, generator=draws)
         return torch.from_numpy(draws.normal(size=(count, 1, 1, 1))).float()
 
-    def batch_loss(batch):
+    def batch_loss(batch, _done):
         return (network(data[batch] + noise(len(batch))) ** 2).mean()
 
     def on_epoch(loss):
@@ -85,7 +85,7 @@ def test_patience_counts_the_epochs_before_the_cut(tmp_path):
         given, checkpoint = iter(losses), Checkpoint(tmp_path / "cell")
         settings = {"recipe": "paper", "epochs": 6, "batch_size": 4, "learning_rate": 0.1, "dtype": torch.float32}
 
-        def batch_loss(_):
+        def batch_loss(_batch, _done):
             return network.weight.sum() * 0 + next(given)
 
         place = Place(torch.device("cpu"), checkpoint, on_epoch=lambda loss: None)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
-from leanet.training.recipe import BRIGHTNESS, augment, class_weights, schedule, views, vote
+from leanet.training.recipe import BRIGHTNESS, augment, class_weights, halved, is_small, schedule, views, vote
 
 
 def rates(recipe: str, steps: int) -> list[float]:
@@ -82,3 +82,14 @@ def test_the_external_network_has_half_a_say_in_our_recipe_and_none_in_the_paper
     assert torch.equal(vote("fast", logits, external), torch.tensor([[1.0, 2.0]]))
     assert torch.equal(vote("paper", logits, external), logits)
     assert torch.equal(vote("fast", logits, None), logits)
+
+
+def test_images_are_small_in_the_first_half_of_our_recipe_where_half_is_large_enough():
+    assert [is_small("fast", 128, done / 4) for done in range(4)] == [True, True, False, False]
+    assert not is_small("fast", 64, 0)
+    assert not is_small("paper", 128, 0)
+
+
+def test_halving_takes_means_of_four_pixels():
+    images = torch.arange(16.0).reshape(1, 1, 4, 4)
+    assert torch.equal(halved(images), torch.tensor([[[[2.5, 4.5], [10.5, 12.5]]]]))

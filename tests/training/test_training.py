@@ -12,7 +12,9 @@ import torch
 from conftest import call
 from torch import nn
 
-from leanet.attention.detect import Samples
+from leanet.attention.detect import Samples, train_cell
+from leanet.attention.leanet import LEANet
+from leanet.attention.settings import TrainLEANet
 from leanet.core import device as devices
 from leanet.core.errors import InputError
 from leanet.images import imageset
@@ -41,7 +43,7 @@ def test_fit_takes_every_image_once_an_epoch_and_lowers_the_loss():
     network, x = nn.Linear(1, 1), torch.linspace(0, 1, 9)[:, None]
     taken = []
 
-    def batch_loss(batch):
+    def batch_loss(batch, _done):
         taken.append(batch.tolist())
         return ((network(x[batch]) - 3 * x[batch]) ** 2).mean()
 
@@ -56,7 +58,7 @@ def test_fit_takes_every_image_once_an_epoch_and_lowers_the_loss():
 def test_patience_counts_epochs_without_a_lower_loss():
     network, losses = nn.Linear(1, 1), iter([5.0, 4.0, 4.5, 4.1, 4.2, 3.0])
 
-    def batch_loss(_):
+    def batch_loss(_batch, _done):
         return network.weight.sum() * 0 + next(losses)
 
     assert fit(network, batch_loss, 4, **{**DEFAULTS, "epochs": 6}, patience=3) == pytest.approx(
@@ -67,7 +69,7 @@ def test_patience_counts_epochs_without_a_lower_loss():
 def test_a_loss_that_is_no_number_stops_the_training():
     network = nn.Linear(1, 1)
     with pytest.raises(InputError, match="loss is nan in epoch 1; lower learning_rate"):
-        fit(network, lambda _: network.weight.sum() * float("nan"), 4, **DEFAULTS)
+        fit(network, lambda _batch, _done: network.weight.sum() * float("nan"), 4, **DEFAULTS)
 
 
 def test_a_loss_that_stops_being_a_number_names_what_is_kept(tmp_path):
@@ -76,7 +78,7 @@ def test_a_loss_that_stops_being_a_number_names_what_is_kept(tmp_path):
     place = Place(torch.device("cpu"), checkpoint, on_epoch=lambda loss: None)
     said = rf"loss is nan in epoch 3; lower learning_rate \(epoch 2 is kept in {tmp_path}\)"
     with pytest.raises(InputError, match=said):
-        fit(network, lambda _: network.weight.sum() * next(factors), 4, **DEFAULTS | {"place": place})
+        fit(network, lambda _batch, _done: network.weight.sum() * next(factors), 4, **DEFAULTS | {"place": place})
     checkpoint.wait()
     assert len(checkpoint.load()[1]["history"]) == 2
 
@@ -122,6 +124,33 @@ print(faults())
         return int(done.stdout)
 
     assert faults("given back") > 10 * faults("kept") + 1000
+
+
+@pytest.mark.parametrize(
+    ("row", "point", "sides"),
+    [
+        ("resnet18", 0, [64, 64, 128, 128]),
+        ("resnet18-direct", 5, [64, 64, 128, 128]),
+        ("cnn", 0, [128] * 4),  # its last layer is as wide as the images are large
+    ],
+)
+def test_networks_that_can_are_trained_on_small_images_first(row, point, sides, monkeypatch):
+    seen = []
+    forward = LEANet.forward
+
+    def watched(network, images, maps):
+        if not images.is_meta:
+            assert images.shape[2:] == maps.shape[2:]
+            seen.append(images.shape[3])
+        return forward(network, images, maps)
+
+    monkeypatch.setattr(LEANet, "forward", watched)
+    images, maps = np.zeros((4, 128, 128, 3), np.uint8), np.zeros((4, 128, 128), np.float16)
+    data = Samples.on(torch.device("cpu"), images, maps, np.array([0, 1, 0, 1]), 30, np.arange(4))
+    settings = TrainLEANet([4], 4, 4, 1e-3, 1e-3, pretrained=False, map_scale=30, seed=0)
+    how = {"recipe": "fast", "fold": 0, "dtype": torch.float32}
+    train_cell(row, point, data, settings, DEFAULTS["place"], **how)
+    assert seen == sides
 
 
 def fit_all() -> pd.DataFrame:
