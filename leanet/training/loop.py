@@ -59,7 +59,8 @@ def fit(
         InputError: the loss is no longer a number.
     """
     device, checkpoint = place.device, place.checkpoint
-    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, betas=betas, fused=True)
+    weights = as_they_lie(network)
+    optimizer = torch.optim.Adam([view for _, view, _ in weights], lr=learning_rate, betas=betas, fused=True)
     steps = epochs * len(batches(torch.arange(count), batch_size))
     schedule = recipes.schedule(recipe, optimizer, learning_rate, steps)
     shuffler = torch.Generator().manual_seed(order_seed)
@@ -71,10 +72,12 @@ def fit(
     while len(history) < epochs and not given_up(history, patience):
         total = torch.zeros((), device=device)  # summed there: reading it earlier would wait for the device
         for batch in batches(torch.randperm(count, generator=shuffler).to(device), batch_size):
-            optimizer.zero_grad()
+            network.zero_grad()
             with autocast(device, dtype):
                 loss = batch_loss(batch, len(history) / epochs)
             loss.backward()
+            for weight, view, order in weights:
+                view.grad = None if weight.grad is None else weight.grad.permute(order)
             optimizer.step()
             schedule.step()
             total += loss.detach() * len(batch)
@@ -85,6 +88,21 @@ def fit(
             checkpoint.save(*state.read(history))
         place.on_epoch(history[-1])
     return history
+
+
+def as_they_lie(network: nn.Module) -> list[tuple[Tensor, Tensor, tuple[int, ...]]]:
+    """Each weight of `network`, a view of it in the order of memory, and that order of its dimensions.
+
+    Adam copies what it is given in any other order, at every step: a tenth of a step's time at 64×64.
+    """
+    orders = [
+        (0, 2, 3, 1) if weight.dim() == 4 and not weight.is_contiguous() else tuple(range(weight.dim()))
+        for weight in network.parameters()
+    ]
+    return [
+        (weight, nn.Parameter(weight.detach().permute(order)), order)
+        for weight, order in zip(network.parameters(), orders, strict=True)
+    ]
 
 
 def given_up(history: list[float], patience: int | None) -> bool:

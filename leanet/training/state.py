@@ -37,13 +37,9 @@ class State:
     def restore(self, tensors: dict[str, Tensor], facts: dict) -> list[float]:
         """Put everything back; the loss of the epochs so far."""
         self.network.load_state_dict(_below("network", tensors))
-        parameters = list(self.network.parameters())
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _below("optimizer", tensors).items():
             place, _, kind = name.partition(".")
-            parameter = parameters[int(place)]
-            if tensor.shape == parameter.shape:  # laid out in memory as the weights are
-                tensor = torch.empty_like(parameter).copy_(tensor)
             moments.setdefault(int(place), {})[kind] = tensor
         self.schedule.load_state_dict(facts["schedule"])
         groups = self.optimizer.state_dict()["param_groups"]

@@ -1,5 +1,6 @@
 """The training loop, and what may reach what is fitted for a fold."""
 
+import copy
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from leanet.core.errors import InputError
 from leanet.images import imageset
 from leanet.training.checkpoint import Checkpoint
 from leanet.training.job import Place
-from leanet.training.loop import batches, fit
+from leanet.training.loop import as_they_lie, batches, fit
 from stages import anomaly_maps, augment, download, split, train_leanet, train_unet
 
 DEFAULTS = {
@@ -53,6 +54,25 @@ def test_fit_takes_every_image_once_an_epoch_and_lowers_the_loss():
     for epoch in (taken[0:2], taken[2:4]):
         assert sorted(i for batch in epoch for i in batch) == list(range(9))
     assert taken[0] != taken[2]
+
+
+def test_adam_is_given_weights_as_they_lie_in_memory_and_steps_as_on_the_weights_themselves():
+    """With the weights as they are named, torch's own Adam comes to the same numbers."""
+    network = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(5 * 36, 2))
+    network = network.to(memory_format=torch.channels_last)
+    other, x = copy.deepcopy(network), torch.rand(8, 3, 8, 8)
+    for _, view, _ in as_they_lie(network):
+        assert view.is_contiguous()
+    how = DEFAULTS | {"learning_rate": 0.01, "batch_size": 8}
+    fit(network, lambda batch, _done: network(x[batch]).square().mean(), 8, **how)
+    optimizer = torch.optim.Adam(other.parameters(), lr=0.01)
+    order = torch.Generator().manual_seed(DEFAULTS["order_seed"])
+    for _ in range(DEFAULTS["epochs"]):
+        optimizer.zero_grad()
+        other(x[torch.randperm(8, generator=order)]).square().mean().backward()
+        optimizer.step()
+    for ours, theirs in zip(network.parameters(), other.parameters(), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-5)
 
 
 def test_patience_counts_epochs_without_a_lower_loss():
