@@ -9,12 +9,13 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import color, decoding, memory, predicting, scale, startup, training, tricks
+from benchmarks import color, decoding, layers, memory, predicting, scale, startup, training, tricks
 from benchmarks.line import Line
 from leanet.core import device as devices
 
 PARTS = {
     "training": training,
+    "layers": layers,
     "tricks": tricks,
     "color": color,
     "startup": startup,

@@ -9,16 +9,18 @@ from skimage import color as skimage
 from benchmarks.contender import duel
 from benchmarks.line import Line
 from benchmarks.training import FORWARD as COUNT
-from benchmarks.training import SIDE, images, machine, our_unet_forward
+from benchmarks.training import images, machine, our_unet_forward
 from leanet.color import fancy_pca
 from leanet.color import lab as color
 from leanet.color.anomaly_map import make_maps
 from leanet.color.unet import UNet
 
+SIDE = 256
+
 
 def pairs(dtype: type) -> tuple[np.ndarray, np.ndarray]:
     """Two L*a*b* images (COUNT, SIDE, SIDE, 3), a few ΔE apart."""
-    lab = skimage.rgb2lab(images(COUNT)).astype(dtype)
+    lab = skimage.rgb2lab(images(COUNT, SIDE)).astype(dtype)
     return lab, lab + np.random.default_rng(1).normal(0, 3, lab.shape).astype(dtype)
 
 
@@ -37,19 +39,19 @@ def their_ciede2000(dtype: type):
 
 def our_lab():
     device, _ = machine()
-    rgb = color.from_bytes(torch.from_numpy(images(COUNT)).to(device))
+    rgb = color.from_bytes(torch.from_numpy(images(COUNT, SIDE)).to(device))
     return lambda: color.rgb_to_lab(rgb)[0, 0, 0, 0].item()
 
 
 def their_lab():
-    rgb = images(COUNT)
+    rgb = images(COUNT, SIDE)
     return lambda: skimage.rgb2lab(rgb)
 
 
 def our_fancy_pca():
     """Draw for a batch, as train_unet does it."""
     device, _ = machine()
-    rgb, basis = color.from_bytes(torch.from_numpy(images(COUNT)).to(device)), fancy_pca.fit(images(8))
+    rgb, basis = color.from_bytes(torch.from_numpy(images(COUNT, SIDE)).to(device)), fancy_pca.fit(images(8, SIDE))
     alphas = np.random.default_rng(0).normal(0, 0.1, (COUNT, 3))
     return lambda: (
         (rgb + torch.from_numpy(basis.shifts(alphas)).to(rgb)[:, :, None, None]).clamp(0, 1)[0, 0, 0, 0].item()
@@ -58,7 +60,7 @@ def our_fancy_pca():
 
 def their_fancy_pca():
     """The same draw, image by image in NumPy."""
-    rgb, basis = images(COUNT), fancy_pca.fit(images(8))
+    rgb, basis = images(COUNT, SIDE), fancy_pca.fit(images(8, SIDE))
     alphas = np.random.default_rng(0).normal(0, 0.1, (COUNT, 3))
 
     def draw():
@@ -73,7 +75,7 @@ def map_stage():
     """Maps of images, from bytes to bytes."""
     device, dtype = machine()
     network = UNet(side=SIDE, width=64, dropout=0).to(device, memory_format=torch.channels_last)
-    batch = images(COUNT)
+    batch = images(COUNT, SIDE)
     return lambda: list(make_maps(network, batch, np.arange(len(batch)), filled=False, device=device, dtype=dtype))
 
 
@@ -85,7 +87,7 @@ def lines() -> list[Line]:
         ("CIEDE2000", our_ciede2000, partial(their_ciede2000, np.float32), "scikit-image, float32", ""),
         ("RGB to L*a*b*", our_lab, their_lab, "scikit-image", ""),
         ("Fancy PCA", our_fancy_pca, their_fancy_pca, "NumPy, image by image", ""),
-        ("map stage", map_stage, our_unet_forward, "its U-Net alone", ""),
+        ("map stage", map_stage, partial(our_unet_forward, SIDE), "its U-Net alone", ""),
     ):
         result = duel(ours, other)
         speeds = [COUNT * SIDE**2 / seconds / 1e6 for seconds in (result.ours, result.other)]

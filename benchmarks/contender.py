@@ -24,21 +24,28 @@ class Duel:
         return statistics.median(self.ratios)
 
 
-def duel(ours: Callable[[], Callable], other: Callable[[], Callable], turns: int = 5) -> Duel:
+def duel(ours: Callable[[], Callable], other: Callable[[], Callable], turns: int = 5, copies: int = 1) -> Duel:
     """Time the functions that `ours` and `other` make, turn about, after one turn each that does not count.
 
     Each is made in a fresh process, where it stays warm: what one sets up (memory, threads, determinism)
-    is not the other's.
+    is not the other's. copies: so many of ours run at once; a turn is over when the last of them is.
     """
-    contenders = [_Contender(make) for make in (ours, other)]
+    sides = [[_Contender(ours) for _ in range(copies)], [_Contender(other)]]
     try:
-        times = [[contender.run() for contender in contenders] for _ in range(turns + 1)][1:]
+        times = [[_run(contenders) for contenders in sides] for _ in range(turns + 1)][1:]
     finally:
-        for contender in contenders:
+        for contender in sides[0] + sides[1]:
             contender.stop()
     mine, theirs = zip(*times, strict=True)
     ratios = tuple(b / a for a, b in times)
     return Duel(statistics.median(mine), statistics.median(theirs), ratios)
+
+
+def _run(contenders: list["_Contender"]) -> float:
+    """Seconds until all of them are done."""
+    for contender in contenders:
+        contender.begin()
+    return max(contender.end() for contender in contenders)
 
 
 class _Contender:
@@ -50,10 +57,12 @@ class _Contender:
         self._process = context.Process(target=_serve, args=(make, child), daemon=True)
         self._process.start()
 
-    def run(self) -> float:
-        """Seconds of one run."""
+    def begin(self) -> None:
         with suppress(BrokenPipeError):  # it has ended, and why is what comes back
             self._pipe.send(True)
+
+    def end(self) -> float:
+        """Seconds of the run that began."""
         if isinstance(answer := self._pipe.recv(), float):
             return answer
         raise RuntimeError(answer)

@@ -41,10 +41,10 @@ class GreyAndColor(Folder):
         return lab[:1] / 100, (lab[1:] + 128) / 255
 
 
-def train_leanet(root: Path, side: int):
-    """One epoch of ResNet18 with ResNet-based CAAN, a call."""
+def train_leanet(root: Path, side: int, row: str):
+    """One epoch of a row, a call."""
     loader = DataLoader(Folder(root, side), batch_size=16, shuffle=True)
-    network = build("resnet18-resnet", side=side, point=4)
+    network = build(row, side=side, point=3)
     optimizer, criterion = torch.optim.Adam(network.parameters(), lr=1e-4), nn.BCEWithLogitsLoss()
 
     def epoch():
@@ -53,7 +53,9 @@ def train_leanet(root: Path, side: int):
             optimizer.zero_grad()
             logits, external, _ = network(images, maps)
             wanted = F.one_hot(labels, 2).float()
-            loss = criterion(logits, wanted) + criterion(external, wanted)
+            loss = criterion(logits, wanted)
+            if external is not None:
+                loss = loss + criterion(external, wanted)
             loss.backward()
             optimizer.step()
             loss.item()

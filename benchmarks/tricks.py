@@ -20,8 +20,9 @@ from leanet.core import device as devices
 from leanet.training.job import Place
 from leanet.training.ondevice import OnDevice
 
-SIDE, COUNT, BATCH = 128, 96, 16
-TRICKS = ("bf16", "channels-last", "fused Adam", "memory kept", "memory left unfilled")
+SIDE, COUNT, BATCH = 128, 64, 16
+SMALL_FIRST = "small images first"
+TRICKS = ("bf16", "channels-last", "fused Adam", "memory kept", "memory left unfilled", SMALL_FIRST)
 
 
 @contextmanager
@@ -39,6 +40,8 @@ def without(*tricks: str) -> Iterator[tuple[torch.device, torch.dtype]]:
             adam = torch.optim.Adam
             unfused = patch.object(torch.optim, "Adam", lambda *a, fused, **settings: adam(*a, **settings))
             changes.enter_context(unfused)
+        if SMALL_FIRST in tricks:
+            changes.enter_context(patch("leanet.training.recipe.SMALL_FIRST", 0))
         device = devices.prepare("auto")
         torch.utils.deterministic.fill_uninitialized_memory = "memory left unfilled" in tricks
         yield device, devices.number_format("float32" if "bf16" in tricks else "auto", device)
@@ -49,7 +52,7 @@ def _contiguous(images: torch.Tensor) -> torch.Tensor:
 
 
 def epoch(network: str, *off: str) -> Callable[[], object]:
-    """One epoch of a network's training, a call, without the tricks `off`."""
+    """Two epochs of a network's training, a call, without the tricks `off`."""
     images = np.random.default_rng(0).integers(0, 256, (COUNT, SIDE, SIDE, 3), np.uint8)
     maps, chosen = images[..., 0].astype(np.float16) / 8, np.arange(COUNT)
 
@@ -59,12 +62,12 @@ def epoch(network: str, *off: str) -> Callable[[], object]:
             how = {"recipe": "fast", "dtype": dtype}
             if network == "U-Net":
                 settings = TrainUNet(
-                    1, 1, BATCH, 1e-3, [0.9, 0.999], dropout=0.5, width=64, out_of_sample=False, seed=0
+                    2, 2, BATCH, 1e-3, [0.9, 0.999], dropout=0.5, width=64, out_of_sample=False, seed=0
                 )
                 normals, basis = OnDevice(images, chosen, device), fancy_pca.fit(images[:8])
                 fit_unet(normals, basis, 0.1, settings, place, number=0, **how)
             else:
-                settings = TrainLEANet([3], 1, BATCH, 1e-3, 1e-3, pretrained=False, map_scale=30, seed=0)
+                settings = TrainLEANet([3], 2, BATCH, 1e-3, 1e-3, pretrained=False, map_scale=30, seed=0)
                 data = Samples.on(device, images, maps, chosen % 2, 30, chosen)
                 train_cell("resnet18-resnet", 3, data, settings, place, fold=0, **how)
 
@@ -78,6 +81,6 @@ def lines() -> list[Line]:
         for off in (*((trick,) for trick in TRICKS), TRICKS):
             result = duel(partial(epoch, network), partial(epoch, network, *off))
             name = f"{network}: " + (off[0] if len(off) == 1 else "all of them")
-            speeds = (COUNT / result.ours, "images/s", "without", COUNT / result.other)
+            speeds = (2 * COUNT / result.ours, "images/s", "without", 2 * COUNT / result.other)
             table.append(Line(name, *speeds, "times faster", result.ratio, ""))
     return table

@@ -12,10 +12,11 @@ import pytest
 import torch
 import yaml
 
-from benchmarks import decoding, memory, scale, study, time_to_f1, training, tricks
+from benchmarks import decoding, layers, memory, scale, study, time_to_f1, training, tricks
 from benchmarks.contender import duel
 from benchmarks.line import Line
 from leanet.attention.detect import Samples, train_cell
+from leanet.attention.leanet import LEANet, build
 from leanet.cli.params import TrainLEANet
 from leanet.core import device as devices
 from leanet.evaluation.baselines import BASELINES
@@ -38,6 +39,11 @@ def test_a_duel_gives_medians_and_their_ratio():
     assert len(result.ratios) == 3
     assert 0.01 <= result.ours < 0.5 <= result.other
     assert 1 < result.ratio <= 50
+
+
+def test_copies_run_at_once():
+    result = duel(partial(sleeper, 1), partial(sleeper, 0.01), turns=1, copies=3)
+    assert 1 <= result.ours < 3
 
 
 def test_a_contender_that_fails_says_why():
@@ -87,8 +93,36 @@ def test_operations_of_a_step_are_those_counted_by_hand():
 
     A step is three times its forward pass, less the first layers' gradient of their inputs.
     """
-    forward = 2 * 1.814e9 * (training.SIDE / 224) ** 2 * training.BATCH
-    assert 3 * forward < training.step_flops() < 3 * 1.6 * forward
+    forward = 2 * 1.814e9 * (256 / 224) ** 2 * training.BATCH
+    assert 3 * forward < training.step_flops("resnet18-resnet", 256) < 3 * 1.6 * forward
+
+
+def test_an_epoch_of_a_benchmark_is_one_at_the_whole_side(monkeypatch):
+    """The practitioner's loop and ours take the same images."""
+    monkeypatch.setattr(training, "COUNTS", {128: 4})
+    sides, forward = [], LEANet.forward
+
+    def watched(network, images, maps):
+        sides.append(images.shape[3])
+        return forward(network, images, maps)
+
+    monkeypatch.setattr(LEANet, "forward", watched)
+    training.our_train_leanet("resnet18", 128)()
+    assert sides[-1] == 128
+    training.our_train_unet(128)()
+
+
+def test_operations_of_layers_are_those_of_the_whole_step():
+    """Layer by layer they add up to what torch counts, but for the last, wide layers."""
+    every = layers.layers(
+        build("resnet18-resnet", side=64, point=training.POINT),
+        [torch.rand(training.BATCH, 3, 64, 64), torch.rand(training.BATCH, 1, 64, 64)],
+        torch.float32,
+    )
+    assert len(every) == 20 + 12  # the CAAN has a block where ResNet18 has two
+    assert sum(layer.flops for layer in every) == pytest.approx(
+        training.step_flops("resnet18-resnet", 64), rel=0.01
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
