@@ -36,6 +36,7 @@ BATCH, POINT = 16, 3
 COUNTS = {64: 192, 128: 96, 256: 48}  # images of an epoch, by their side
 ROWS = {"resnet18": "ResNet18", "resnet18-resnet": "ResNet18 + CAAN"}
 FORWARD = 32  # images of a forward pass
+TURNS = 3  # of tens of seconds
 
 
 def machine() -> tuple[torch.device, torch.dtype]:
@@ -161,13 +162,13 @@ def lines() -> list[Line]:
                 ("train U-Net", partial(our_train_unet, side), partial(practitioner.train_unet, root, side))
             )
             for name, ours, other in trained:
-                result = duel(ours, other, copies=copies())
+                result = duel(ours, other, TURNS, copies())
                 ratio = result.ratio * copies()  # so many epochs of ours in that time
                 speeds = (copies() * count / result.ours, "images/s", "practitioner's loop", count / result.other)
                 table.append(Line(f"{name}, {side}×{side}", *speeds, "times faster", ratio, "≥ 3"))
         flops = step_flops("resnet18-resnet", side) * count / BATCH
         result = duel(
-            partial(our_train_leanet, "resnet18-resnet", side, threads=cores()), partial(best_kernel, flops)
+            partial(our_train_leanet, "resnet18-resnet", side, threads=cores()), partial(best_kernel, flops), TURNS
         )
         figures = (flops / result.ours / 1e9, "GFLOP/s", "best convolution or product", flops / result.other / 1e9)
         table.append(
