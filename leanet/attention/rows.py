@@ -46,11 +46,12 @@ def check(row: str) -> None:
     Raises:
         InputError: no model answers to its name; the text lists near ones.
     """
-    if row in PAPER:
-        return
     adn, dash, how = row.partition("-")
+    known = how in HOWS or not dash
+    if known and adn in {paper.partition("-")[0] for paper in PAPER}:
+        return
     adns = _adns()
-    if adn in adns and (how in HOWS or not dash):
+    if known and adn in adns:
         return
     near_adns = [adn] if adn in adns else difflib.get_close_matches(adn, adns, n=3)
     near_hows = [how] if how in HOWS else difflib.get_close_matches(how, HOWS)
