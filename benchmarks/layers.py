@@ -11,6 +11,8 @@ from benchmarks.line import Line
 from benchmarks.training import BATCH, POINT, best_kernel, machine
 from leanet.attention.leanet import build
 from leanet.color.unet import UNet
+from leanet.core import device as devices
+from leanet.training.products import with_products
 
 SLOWEST = 10
 NETWORKS = {  # each with the channels of what it is given
@@ -43,27 +45,28 @@ def layers(network: nn.Module, given: list[Tensor], dtype: torch.dtype) -> list[
             lambda _module, inputs, out, name=name: shapes.update({name: (inputs[0].shape, out.shape)})
         )
     network(*given)
+    network.to(memory_format=torch.channels_last)
+    with_products(network)
     return [timed(name, convolutions[name], *shapes[name], dtype) for name in shapes]
 
 
 def timed(name: str, layer: nn.Module, into: torch.Size, out: torch.Size, dtype: torch.dtype) -> Layer:
-    """The layer on numbers of its own: the best of several steps."""
+    """The layer on numbers of its own, as training computes it: the best of several steps."""
     first = into[1] < 4  # images and maps: nobody asks for their gradient
     x = torch.rand(into).to(dtype, memory_format=torch.channels_last).requires_grad_(not first)
-    weight = layer.weight.detach().to(dtype, memory_format=torch.channels_last).requires_grad_()
     gradient = torch.rand(out).to(dtype, memory_format=torch.channels_last)
-    how = {"stride": layer.stride, "padding": layer.padding}
-    convolve = nn.functional.conv_transpose2d if isinstance(layer, nn.ConvTranspose2d) else nn.functional.conv2d
-    asked = [weight] if first else [x, weight]
+    asked = [*layer.parameters()] if first else [x, *layer.parameters()]
 
     def step() -> None:
-        torch.autograd.grad(convolve(x, weight, **how), asked, gradient)
+        with devices.autocast(x.device, dtype):
+            given = layer(x)
+        torch.autograd.grad(given, asked, gradient)
 
     places = into if isinstance(layer, nn.ConvTranspose2d) else out  # where a kernel is laid
-    products = weight.numel() * places[0] * places[2] * places[3]
+    products = layer.weight.numel() * places[0] * places[2] * places[3]
     square = "×".join(map(str, layer.kernel_size))
     said = f"{name}, {square}, {into[1]} → {out[1]}, {into[2]} → {out[2]} pixels"
-    return Layer(said, best(step), 2 * products * (1 + len(asked)))
+    return Layer(said, best(step), 2 * products * (2 if first else 3))
 
 
 def best(step: Callable[[], object], count: int = 6) -> float:

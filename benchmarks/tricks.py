@@ -22,7 +22,8 @@ from leanet.training.ondevice import OnDevice
 
 SIDE, COUNT, BATCH = 128, 64, 16
 SMALL_FIRST = "small images first"
-TRICKS = ("bf16", "channels-last", "fused Adam", "memory kept", "memory left unfilled", SMALL_FIRST)
+PRODUCTS = "products for few pixels"
+TRICKS = ("bf16", "channels-last", "fused Adam", "memory kept", "memory left unfilled", SMALL_FIRST, PRODUCTS)
 
 
 @contextmanager
@@ -42,6 +43,8 @@ def without(*tricks: str) -> Iterator[tuple[torch.device, torch.dtype]]:
             changes.enter_context(unfused)
         if SMALL_FIRST in tricks:
             changes.enter_context(patch("leanet.training.recipe.SMALL_FIRST", 0))
+        if PRODUCTS in tricks:
+            changes.enter_context(patch("leanet.training.loop.with_products", lambda network: None))
         device = devices.prepare("auto")
         torch.utils.deterministic.fill_uninitialized_memory = "memory left unfilled" in tricks
         yield device, devices.number_format("float32" if "bf16" in tricks else "auto", device)

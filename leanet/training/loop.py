@@ -12,6 +12,7 @@ from leanet.core.errors import InputError
 from leanet.training import recipe as recipes
 from leanet.training.checkpoint import Checkpoint
 from leanet.training.job import Place
+from leanet.training.products import with_products
 from leanet.training.settings import Recipe
 from leanet.training.state import State
 
@@ -59,6 +60,7 @@ def fit(
         InputError: the loss is no longer a number.
     """
     device, checkpoint = place.device, place.checkpoint
+    with_products(network)
     weights = as_they_lie(network)
     optimizer = torch.optim.Adam([view for _, view, _ in weights], lr=learning_rate, betas=betas, fused=True)
     steps = epochs * len(batches(torch.arange(count), batch_size))
