@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import color, decoding, layers, memory, predicting, scale, startup, training, tricks
+from benchmarks import color, decoding, gpu, layers, memory, predicting, scale, startup, training, tricks
 from benchmarks.line import Line
 from leanet.core import device as devices
 
@@ -23,6 +23,7 @@ PARTS = {
     "predicting": predicting,
     "decoding": decoding,
     "scale": scale,
+    "gpu": gpu,
 }
 
 

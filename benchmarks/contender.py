@@ -3,7 +3,7 @@
 import re
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -39,6 +39,17 @@ def duel(ours: Callable[[], Callable], other: Callable[[], Callable], turns: int
     mine, theirs = zip(*times, strict=True)
     ratios = tuple(b / a for a, b in times)
     return Duel(statistics.median(mine), statistics.median(theirs), ratios)
+
+
+def together(make: Callable[[], Callable], counts: Sequence[int]) -> dict[int, float]:
+    """Seconds until so many processes are done that all do at once what `make` makes, by their number."""
+    contenders = [_Contender(make) for _ in range(max(counts))]
+    try:
+        _run(contenders)  # does not count
+        return {count: _run(contenders[:count]) for count in counts}
+    finally:
+        for contender in contenders:
+            contender.stop()
 
 
 def _run(contenders: list["_Contender"]) -> float:

@@ -1,5 +1,6 @@
 """What each trick of the training loop brings: the loop as it is beside the loop without that one."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -23,6 +24,7 @@ from leanet.training.ondevice import OnDevice
 SIDE, COUNT, BATCH = 128, 64, 16
 SMALL_FIRST = "small images first"
 PRODUCTS = "products for few pixels"
+RECORDED = "recorded steps"  # on a GPU alone
 TRICKS = ("bf16", "channels-last", "fused Adam", "memory kept", "memory left unfilled", SMALL_FIRST, PRODUCTS)
 
 
@@ -45,6 +47,8 @@ def without(*tricks: str) -> Iterator[tuple[torch.device, torch.dtype]]:
             changes.enter_context(patch("leanet.training.recipe.SMALL_FIRST", 0))
         if PRODUCTS in tricks:
             changes.enter_context(patch("leanet.training.loop.with_products", lambda network: None))
+        if RECORDED in tricks:
+            changes.enter_context(patch("leanet.training.steps.AS_IT_IS", math.inf))
         device = devices.prepare("auto")
         torch.utils.deterministic.fill_uninitialized_memory = "memory left unfilled" in tricks
         yield device, devices.number_format("float32" if "bf16" in tricks else "auto", device)

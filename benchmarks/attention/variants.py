@@ -189,12 +189,14 @@ def pretrain(
 ) -> None:
     """Teach the network to tell the images `normals` from painted ones, and M to say where they are painted."""
 
-    def batch_loss(batch: Tensor, _done: float) -> Tensor:
+    def given(batch: Tensor, _done: float) -> tuple[Tensor, ...]:
         chosen = normals[batch.numpy()]
-        given = with_painted(from_bytes(images[chosen]), maps[chosen, :1].float(), draws)
-        both, known = recipes.augment(given[0], torch.cat((inputs(given[1], "pair"), given[2]), dim=1), draws)
+        both, known, where = with_painted(from_bytes(images[chosen]), maps[chosen, :1].float(), draws)
+        return recipes.augment(both, torch.cat((inputs(known, "pair"), where), dim=1), draws)
+
+    def batch_loss(both: Tensor, known: Tensor) -> Tensor:
         f, g, before = network(both, known[:, :1])
-        total = loss(f, g, torch.arange(2).repeat_interleave(len(batch)))
+        total = loss(f, g, torch.arange(2).repeat_interleave(len(both) // 2))
         for each in before:
             target = F.adaptive_avg_pool2d(known[:, 1:], each.shape[2:])
             total = total + F.binary_cross_entropy_with_logits(each.float(), target)
@@ -202,7 +204,7 @@ def pretrain(
 
     how = {"recipe": "fast", "epochs": EPOCHS, "batch_size": BATCH // 2, "learning_rate": RATE}
     place = Place(torch.device("cpu"), None, lambda loss: None)
-    fit(network, batch_loss, len(normals), **how, dtype=dtype, order_seed=seed, place=place, draws=draws)
+    fit(network, given, batch_loss, len(normals), **how, dtype=dtype, order_seed=seed, place=place, draws=draws)
 
 
 def margins(
@@ -231,18 +233,21 @@ def margins(
     network = Network(variant, images.shape[1]).to(memory_format=torch.channels_last)
     balance = recipes.class_weights("fast", labels[train])
 
-    def batch_loss(batch: Tensor, done: float) -> Tensor:
+    def given(batch: Tensor, done: float) -> tuple[Tensor, ...]:
         chosen = train[batch.numpy()]
-        given = from_bytes(images[chosen]), inputs(maps[chosen], kind)
+        both = from_bytes(images[chosen]), inputs(maps[chosen], kind)
         if done < variant.small:
-            given = tuple(recipes.halved(each) for each in given)
-        f, g, before = network(*recipes.augment(*given, draws))
-        total = loss(f, g, labels[chosen], balance)
+            both = tuple(recipes.halved(each) for each in both)
+        return *recipes.augment(*both, draws), labels[chosen]
+
+    def batch_loss(images: Tensor, maps: Tensor, labels: Tensor) -> Tensor:
+        f, g, before = network(images, maps)
+        total = loss(f, g, labels, balance)
         for each in before if variant.weak else []:
             flat = each.float().flatten(1)
             top = flat.topk(max(1, int(TOP * flat.shape[1])), dim=1).values.mean(1)
-            weights = balance[labels[chosen]]
-            total = total + F.binary_cross_entropy_with_logits(top, labels[chosen].float(), weights)
+            weights = balance[labels]
+            total = total + F.binary_cross_entropy_with_logits(top, labels.float(), weights)
         return total
 
     place = Place(device, None, lambda loss: None)
@@ -250,7 +255,7 @@ def margins(
         pretrain(network, images, maps, train[(labels[train] == 0).numpy()], dtype, seed, draws)
     how = {"recipe": "fast", "epochs": round(variant.epochs * EPOCHS)}
     how |= {"batch_size": variant.batch, "learning_rate": variant.rate}
-    fit(network, batch_loss, len(train), **how, dtype=dtype, order_seed=seed, place=place, draws=draws)
+    fit(network, given, batch_loss, len(train), **how, dtype=dtype, order_seed=seed, place=place, draws=draws)
     network.eval()
     found: dict[str, list[Tensor]] = {"f": [], "g": []}
     with torch.inference_mode(), devices.autocast(device, dtype):

@@ -134,14 +134,17 @@ def train_cell(
     balance = recipes.class_weights(recipe, data.labels)
     draws = torch.Generator().manual_seed(settings.seed + fold)
 
-    def batch_loss(batch: Tensor, done: float) -> Tensor:
+    def given(batch: Tensor, done: float) -> tuple[Tensor, ...]:
         images, maps = data.batch(batch)
         if halves and recipes.is_small(recipe, side, done):
             images, maps = recipes.halved(images), recipes.halved(maps)
         if recipe == "fast":
             images, maps = recipes.augment(images, maps, draws)
+        return images, maps, data.labels[batch]
+
+    def batch_loss(images: Tensor, maps: Tensor, labels: Tensor) -> Tensor:
         logits, external_logits, _ = network(images, maps)
-        return loss(logits, external_logits, data.labels[batch], balance)
+        return loss(logits, external_logits, labels, balance)
 
     how = {
         "recipe": recipe,
@@ -153,7 +156,7 @@ def train_cell(
     }
     if is_painted(row) and (place.checkpoint is None or place.checkpoint.load() is None):
         teach_by_painted(network, data, place, batch_size=max(1, settings.batch_size // 2), **how)
-    history = fit(network, batch_loss, len(data.labels), batch_size=settings.batch_size, place=place, **how)
+    history = fit(network, given, batch_loss, len(data.labels), batch_size=settings.batch_size, place=place, **how)
     return network, history
 
 
@@ -180,22 +183,25 @@ def teach_by_painted(network: LEANet, data: Samples, place: Place, *, batch_size
     """
     normals = (data.labels == 0).nonzero()[:, 0]
 
-    def batch_loss(batch: Tensor, _done: float) -> Tensor:
+    def given(batch: Tensor, _done: float) -> tuple[Tensor, ...]:
         chosen = normals[batch]
         images, maps = from_bytes(data.images[chosen]), data.maps[chosen].float()[:, None]
         images, maps, where = with_painted(images, maps, how["draws"])
         maps = torch.cat((scale(maps[:, 0], data.map_scale), where), dim=1)
         if how["recipe"] == "fast":
             images, maps = recipes.augment(images, maps, how["draws"])
-        logits, external_logits, attention = network(images, maps[:, :1])
         labels = torch.arange(2, device=batch.device).repeat_interleave(len(batch))
-        shown = F.adaptive_avg_pool2d(maps[:, 1:], attention.shape[2:])
+        return images, maps[:, :1], maps[:, 1:], labels
+
+    def batch_loss(images: Tensor, maps: Tensor, where: Tensor, labels: Tensor) -> Tensor:
+        logits, external_logits, attention = network(images, maps)
+        shown = F.adaptive_avg_pool2d(where, attention.shape[2:])
         with devices.autocast(place.device, torch.float32):
             of_map = F.binary_cross_entropy(attention.float(), shown)
         return loss(logits, external_logits, labels) + of_map
 
     place = Place(place.device, None, place.on_epoch)
-    fit(network, batch_loss, len(normals), batch_size=batch_size, place=place, **how)
+    fit(network, given, batch_loss, len(normals), batch_size=batch_size, place=place, **how)
 
 
 @torch.inference_mode()

@@ -68,16 +68,19 @@ def fit_unet(
     network = network.to(normals.device, memory_format=torch.channels_last)
     draws = np.random.default_rng([settings.seed, number])
 
-    def batch_loss(batch: Tensor, done: float) -> Tensor:
+    def given(batch: Tensor, done: float) -> tuple[Tensor, ...]:
         rgb = from_bytes(normals[batch])
         if recipes.is_small(recipe, normals.side, done):
             rgb = recipes.halved(rgb)
         shifts = torch.from_numpy(basis.shifts(draws.normal(0, std, (len(batch), 3)))).to(rgb)
-        lab = rgb_to_lab((rgb + shifts[:, :, None, None]).clamp(0, 1))
+        return (rgb_to_lab((rgb + shifts[:, :, None, None]).clamp(0, 1)),)
+
+    def batch_loss(lab: Tensor) -> Tensor:
         return F.mse_loss(network(lab[:, :1] / 100), to_unit(lab[:, 1:]))
 
     history = fit(
         network,
+        given,
         batch_loss,
         len(normals),
         recipe=recipe,

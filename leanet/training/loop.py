@@ -1,6 +1,7 @@
 """The loop that both networks are trained by; what differs is the loss of a batch."""
 
 import math
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -15,6 +16,9 @@ from leanet.training.job import Place
 from leanet.training.products import with_products
 from leanet.training.settings import Recipe
 from leanet.training.state import State
+from leanet.training.steps import Steps, own_stream
+
+SECONDS_TO_LOSE = 5  # by a kill, on a GPU: there an epoch may well take less time than keeping it
 
 
 def batches(order: Tensor, size: int) -> list[Tensor]:
@@ -30,7 +34,8 @@ def batches(order: Tensor, size: int) -> list[Tensor]:
 
 def fit(
     network: nn.Module,
-    batch_loss: Callable[[Tensor, float], Tensor],
+    given: Callable[[Tensor, float], tuple[Tensor, ...]],
+    batch_loss: Callable[..., Tensor],
     count: int,
     *,
     recipe: Recipe,
@@ -46,15 +51,16 @@ def fit(
 ) -> list[float]:
     """Train `network` in place by Adam and return its mean loss in each epoch.
 
-    batch_loss: from the indices (B,) of a batch, on the network's device, and the share of the epochs that are
-        done, in [0, 1), to a scalar loss.
+    given: from the indices (B,) of a batch, on the network's device, and the share of the epochs that are done, in
+        [0, 1), to the tensors that its loss is computed from. What is drawn at random on the CPU is drawn here.
+    batch_loss: from those to a scalar loss, as leanet.training.steps.Steps takes it.
     count: how many training images there are; every epoch takes each once, in an order that depends on
         `order_seed` alone.
     recipe: see leanet.training.recipe; here it shapes the learning rate.
-    place: told the loss after each epoch; its checkpoint is kept after each epoch, and gone on from where it has
-        something.
+    place: told the loss after each epoch; its checkpoint is kept after each epoch, on a GPU every SECONDS_TO_LOSE
+        at most, and gone on from where it has something.
     patience: stop after so many epochs in a row without a lower loss; None trains all `epochs`.
-    draws: what `batch_loss` draws from, on the CPU: it goes on where it stood as well.
+    draws: what `given` draws from, on the CPU: it goes on where it stood as well.
 
     Raises:
         InputError: the loss is no longer a number.
@@ -67,28 +73,31 @@ def fit(
     schedule = recipes.schedule(recipe, optimizer, learning_rate, steps)
     shuffler = torch.Generator().manual_seed(order_seed)
     state = State(network, optimizer, schedule, shuffler, draws)
+    step = Steps(network, batch_loss, device, dtype)
     history: list[float] = []
     if checkpoint is not None and (kept := checkpoint.load()):
         history = state.restore(*kept)
+    saved, saved_at = len(history), time.monotonic()
     network.train()
-    while len(history) < epochs and not given_up(history, patience):
-        total = torch.zeros((), device=device)  # summed there: reading it earlier would wait for the device
-        for batch in batches(torch.randperm(count, generator=shuffler).to(device), batch_size):
-            network.zero_grad()
-            with autocast(device, dtype):
-                loss = batch_loss(batch, len(history) / epochs)
-            loss.backward()
-            for weight, view, order in weights:
-                view.grad = None if weight.grad is None else weight.grad.permute(order)
-            optimizer.step()
-            schedule.step()
-            total += loss.detach() * len(batch)
-        history.append(total.item() / count)
-        if not math.isfinite(history[-1]):
-            raise InputError(diverged(history, checkpoint))
-        if checkpoint is not None:
-            checkpoint.save(*state.read(history))
-        place.on_epoch(history[-1])
+    with own_stream(device):
+        while len(history) < epochs and not given_up(history, patience):
+            total = torch.zeros((), device=device)  # summed there: reading it earlier would wait for the device
+            for batch in batches(torch.randperm(count, generator=shuffler).to(device), batch_size):
+                with autocast(device, dtype):
+                    tensors = given(batch, len(history) / epochs)
+                loss = step(*tensors)
+                for weight, view, order in weights:
+                    view.grad = None if weight.grad is None else weight.grad.permute(order)
+                optimizer.step()
+                schedule.step()
+                total += loss * len(batch)
+            history.append(total.item() / count)
+            if not math.isfinite(history[-1]):
+                raise InputError(diverged(history, saved, checkpoint))
+            if checkpoint is not None and (device.type == "cpu" or time.monotonic() - saved_at >= SECONDS_TO_LOSE):
+                checkpoint.save(*state.read(history))
+                saved, saved_at = len(history), time.monotonic()
+            place.on_epoch(history[-1])
     return history
 
 
@@ -112,9 +121,9 @@ def given_up(history: list[float], patience: int | None) -> bool:
     return patience is not None and len(history) - 1 - int(np.argmin([*history, math.inf])) >= patience
 
 
-def diverged(history: list[float], checkpoint: Checkpoint | None) -> str:
-    """What to say of a loss that is no longer a number."""
+def diverged(history: list[float], saved: int, checkpoint: Checkpoint | None) -> str:
+    """What to say of a loss that is no longer a number; `saved` epochs of it are in the checkpoint."""
     said = f"the training loss is {history[-1]} in epoch {len(history)}; lower learning_rate"
-    if checkpoint is not None and len(history) > 1:
-        said += f" (epoch {len(history) - 1} is kept in {checkpoint.files[0].parent})"
+    if checkpoint is not None and saved:
+        said += f" (epoch {saved} is kept in {checkpoint.files[0].parent})"
     return said

@@ -29,8 +29,11 @@ def train(folder, recipe="fast", cut=None, draws=torch.Generator, keep=True):
             return torch.randn(count, 1, 1, 1, generator=draws)
         return torch.from_numpy(draws.normal(size=(count, 1, 1, 1))).float()
 
-    def batch_loss(batch, _done):
-        return (network(data[batch] + noise(len(batch))) ** 2).mean()
+    def given(batch, _done):
+        return (data[batch] + noise(len(batch)),)
+
+    def batch_loss(noisy):
+        return (network(noisy) ** 2).mean()
 
     def on_epoch(loss):
         seen.append(loss)
@@ -42,6 +45,7 @@ def train(folder, recipe="fast", cut=None, draws=torch.Generator, keep=True):
     try:
         history = fit(
             network,
+            given,
             batch_loss,
             21,
             order_seed=4,
@@ -85,12 +89,17 @@ def test_patience_counts_the_epochs_before_the_cut(tmp_path):
         given, checkpoint = iter(losses), Checkpoint(tmp_path / "cell")
         settings = {"recipe": "paper", "epochs": 6, "batch_size": 4, "learning_rate": 0.1, "dtype": torch.float32}
 
-        def batch_loss(_batch, _done):
+        def nothing(_batch, _done):
+            return ()
+
+        def batch_loss():
             return network.weight.sum() * 0 + next(given)
 
         place = Place(torch.device("cpu"), checkpoint, on_epoch=lambda loss: None)
         try:
-            return fit(network, batch_loss, 4, order_seed=0, place=place, patience=3, **settings)
+            return fit(
+                network, lambda _batch, _done: (), batch_loss, 4, order_seed=0, place=place, patience=3, **settings
+            )
         finally:
             checkpoint.wait()
 

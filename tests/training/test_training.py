@@ -35,6 +35,10 @@ DEFAULTS = {
 }
 
 
+def nothing(_batch, _done):
+    return ()
+
+
 def test_a_single_last_image_joins_the_batch_before():
     sizes = {count: [len(b) for b in batches(torch.arange(count), 4)] for count in (1, 4, 5, 8, 9, 10)}
     assert sizes == {1: [1], 4: [4], 5: [5], 8: [4, 4], 9: [4, 5], 10: [4, 4, 2]}
@@ -44,11 +48,14 @@ def test_fit_takes_every_image_once_an_epoch_and_lowers_the_loss():
     network, x = nn.Linear(1, 1), torch.linspace(0, 1, 9)[:, None]
     taken = []
 
-    def batch_loss(batch, _done):
+    def given(batch, _done):
         taken.append(batch.tolist())
-        return ((network(x[batch]) - 3 * x[batch]) ** 2).mean()
+        return (x[batch],)
 
-    history = fit(network, batch_loss, 9, **{**DEFAULTS, "epochs": 30})
+    def batch_loss(x):
+        return ((network(x) - 3 * x) ** 2).mean()
+
+    history = fit(network, given, batch_loss, 9, **{**DEFAULTS, "epochs": 30})
     assert len(history) == 30
     assert history[-1] < history[0] / 3
     for epoch in (taken[0:2], taken[2:4]):
@@ -64,7 +71,7 @@ def test_adam_is_given_weights_as_they_lie_in_memory_and_steps_as_on_the_weights
     for _, view, _ in as_they_lie(network):
         assert view.is_contiguous()
     how = DEFAULTS | {"learning_rate": 0.01, "batch_size": 8}
-    fit(network, lambda batch, _done: network(x[batch]).square().mean(), 8, **how)
+    fit(network, lambda batch, _done: (x[batch],), lambda x: network(x).square().mean(), 8, **how)
     optimizer = torch.optim.Adam(other.parameters(), lr=0.01)
     order = torch.Generator().manual_seed(DEFAULTS["order_seed"])
     for _ in range(DEFAULTS["epochs"]):
@@ -78,10 +85,10 @@ def test_adam_is_given_weights_as_they_lie_in_memory_and_steps_as_on_the_weights
 def test_patience_counts_epochs_without_a_lower_loss():
     network, losses = nn.Linear(1, 1), iter([5.0, 4.0, 4.5, 4.1, 4.2, 3.0])
 
-    def batch_loss(_batch, _done):
+    def batch_loss():
         return network.weight.sum() * 0 + next(losses)
 
-    assert fit(network, batch_loss, 4, **{**DEFAULTS, "epochs": 6}, patience=3) == pytest.approx(
+    assert fit(network, nothing, batch_loss, 4, **{**DEFAULTS, "epochs": 6}, patience=3) == pytest.approx(
         [5.0, 4.0, 4.5, 4.1, 4.2]
     )
 
@@ -89,7 +96,7 @@ def test_patience_counts_epochs_without_a_lower_loss():
 def test_a_loss_that_is_no_number_stops_the_training():
     network = nn.Linear(1, 1)
     with pytest.raises(InputError, match="loss is nan in epoch 1; lower learning_rate"):
-        fit(network, lambda _batch, _done: network.weight.sum() * float("nan"), 4, **DEFAULTS)
+        fit(network, nothing, lambda: network.weight.sum() * float("nan"), 4, **DEFAULTS)
 
 
 def test_a_loss_that_stops_being_a_number_names_what_is_kept(tmp_path):
@@ -98,7 +105,7 @@ def test_a_loss_that_stops_being_a_number_names_what_is_kept(tmp_path):
     place = Place(torch.device("cpu"), checkpoint, on_epoch=lambda loss: None)
     said = rf"loss is nan in epoch 3; lower learning_rate \(epoch 2 is kept in {tmp_path}\)"
     with pytest.raises(InputError, match=said):
-        fit(network, lambda _batch, _done: network.weight.sum() * next(factors), 4, **DEFAULTS | {"place": place})
+        fit(network, nothing, lambda: network.weight.sum() * next(factors), 4, **DEFAULTS | {"place": place})
     checkpoint.wait()
     assert len(checkpoint.load()[1]["history"]) == 2
 
