@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from leanet.cli import params
 from leanet.core import paths
 from leanet.run import disk
+from leanet.run.stage import AT_THE_END, ENDS
 from leanet.tracking import champions, store
 
 
@@ -33,16 +35,25 @@ def run(arguments: argparse.Namespace) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     # It holds the lock to its end, whatever ends this.
     command = [sys.executable, "-m", "dvc", "repro"]
-    dvc = subprocess.Popen(command, pass_fds=[lock], env=os.environ | {"PATH": path})
+    environment = os.environ | {"PATH": path, AT_THE_END: "yes"}
+    started = time.time()
+    dvc = subprocess.Popen(command, pass_fds=[lock], env=environment)
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches both; what it means, the stage says
     signal.signal(signal.SIGTERM, lambda *_: dvc.terminate())
     status = dvc.wait()
+    if ended := [name for name in ENDS if _ran_since(name, started)]:
+        subprocess.run([sys.executable, "-m", "leanet", "track", ended[-1]])
     if status == 0 and os.environ.get("LEANET_TRACKING") != "off" and not champions.is_noted(paths.DETECTOR):
         # DVC took it from its cache, and so ran no stage that registers it.
         subprocess.run([sys.executable, "-m", "leanet", "register"])
     if status == 0:
         disk.share(store.artifacts())
     sys.exit(status)
+
+
+def _ran_since(stage: str, moment: float) -> bool:
+    log = paths.LOGS / f"{stage}.json"
+    return log.exists() and log.stat().st_mtime >= moment
 
 
 def _drop_cut_off(lock: Path) -> None:

@@ -19,6 +19,7 @@ from leanet.run.pipeline import address
 
 LONG = 300  # seconds: a shorter stage is not worth those that MLflow takes to start
 ENDS = ("report", "package")  # the stages that end a run
+AT_THE_END = "LEANET_TRACK_AT_THE_END"  # set by who logs a whole run when it ends
 
 
 def run(name: str, main: Callable[..., dict | None]) -> None:
@@ -58,7 +59,8 @@ def run(name: str, main: Callable[..., dict | None]) -> None:
             sys.exit(f"{called}: {line}")
         raise
     print(f"{called}: done in {seconds:.1f} s", file=sys.stderr)
-    if "DVC_STAGE" in os.environ and (seconds >= LONG or name in ENDS):
+    is_end = name in ENDS and AT_THE_END not in os.environ
+    if "DVC_STAGE" in os.environ and (seconds >= LONG or is_end):
         # In a process of its own: whatever becomes of the log, the result stays.
         subprocess.run([sys.executable, "-m", "leanet", "track", name, *names])
 

@@ -58,9 +58,10 @@ def test_what_was_cut_off_is_logged_anew(tracked):
     assert len(runs_by_name()[1]) == 1
 
 
-def test_a_run_is_logged_as_it_ends(tracked):
+@pytest.mark.parametrize("command", ["dvc repro", "python -m leanet repro"])
+def test_a_run_is_logged_as_it_ends(tracked, command):
     tracked.edit("sweep.rows", [])
-    assert tracked.repro(LEANET_TRACKING="on") == {"check", "report"}
+    assert tracked.ran(*command.split(), LEANET_TRACKING="on") == {"check", "report"}
     _, runs = runs_by_name()
     assert len([run for run in runs if " " not in run]) == 10  # it, and what ran before tracking was on
 
