@@ -6,6 +6,7 @@ no image, and the same picture in two folds or in both classes.
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -22,33 +23,41 @@ from leanet.run import stage
 
 
 def main(dataset: str, datasets: dict[str, Dataset], split: Split) -> None:
-    asked = datasets[dataset]
     raw = paths.raw(dataset)
-    try:
-        sampled = sample(layout.read(raw), (asked.negatives, asked.positives), split.seed)
-    except InputError as error:
-        raise InputError(f"params.yaml: datasets.{dataset}: {error}") from None
     with files.whole(paths.split(dataset)) as folder:
-        items, unread = write_images(raw, sampled, split.image_size, folder / "images.npy")
-        unread |= write_masks(raw, items, split.image_size, folder / "masks.npy")
-        images = ArrayFile(folder / "images.npy", "r+b")
-        found = duplicates.find(images)
-        duplicates.refuse_both_classes(items, found.exact)
-        groups = duplicates.groups(items, found.exact + found.near)
-        without, unusable = prepare_images(raw, items, images, split.preparation, folder / "objects.npy")
-        unread |= unusable
-        if unread and split.undecodable == "stop":
-            raise InputError(
-                f"{len(unread)} files cannot be used: {first_few(list(unread.values()))}; mend or remove them in "
-                f"{asked.source}, or set split.undecodable: leave-out in params.yaml"
-            )
-        write_manifest(raw, items, groups, folds_of(items, groups, split), folder / "manifest.csv")
+        findings = write(raw, folder, datasets[dataset], split, address=f"datasets.{dataset}")
+        # The list of images is gone: the manifest, which is read here, is as large.
         counterfactuals.write(imageset.read(folder), split.border, split.seed, folder)
-        findings = describe(items, found, groups, unread, without, split)
         files.write(folder / "findings.json", json.dumps(findings, indent=1) + "\n")
         imageset.seal(folder)
     for line in findings["remarks"]:
         print(f"{dataset}: {line}", file=sys.stderr)
+
+
+def write(raw: Path, folder: Path, asked: Dataset, split: Split, *, address: str) -> dict:
+    """Write images, masks, objects and manifest of the images in `raw` to `folder`; what is to be said of them.
+
+    address: of `asked` in params.yaml.
+    """
+    try:
+        sampled = sample(layout.read(raw), (asked.negatives, asked.positives), split.seed)
+    except InputError as error:
+        raise InputError(f"params.yaml: {address}: {error}") from None
+    items, unread = write_images(raw, sampled, split.image_size, folder / "images.npy")
+    unread |= write_masks(raw, items, split.image_size, folder / "masks.npy")
+    images = ArrayFile(folder / "images.npy", "r+b")
+    found = duplicates.find(images)
+    duplicates.refuse_both_classes(items, found.exact)
+    groups = duplicates.groups(items, found.exact + found.near)
+    without, unusable = prepare_images(raw, items, images, split.preparation, folder / "objects.npy")
+    unread |= unusable
+    if unread and split.undecodable == "stop":
+        raise InputError(
+            f"{len(unread)} files cannot be used: {first_few(list(unread.values()))}; mend or remove them in "
+            f"{asked.source}, or set split.undecodable: leave-out in params.yaml"
+        )
+    write_manifest(raw, items, groups, folds_of(items, groups, split), folder / "manifest.csv")
+    return describe(items, found, groups, unread, without, split)
 
 
 def folds_of(items: list[Item], groups: np.ndarray, settings: Split) -> dict[str, np.ndarray]:
