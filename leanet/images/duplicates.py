@@ -63,7 +63,10 @@ def near_pairs(hashes: np.ndarray, most: int) -> Iterator[np.ndarray]:
     whole, one in a hundred. Bits are shuffled first, since neighbouring ones are alike in many pictures.
     """
     order = np.random.default_rng(0).permutation(8 * hashes.shape[1])
-    shuffled = np.packbits(np.ascontiguousarray(np.unpackbits(hashes, axis=1)[:, order]), axis=1)
+    shuffled = np.empty(hashes.shape, np.uint8)
+    for start in range(0, len(hashes), 4096):  # a byte a bit, of all of them, would be most of the stage's memory
+        piece = slice(start, start + 4096)
+        shuffled[piece] = np.packbits(np.unpackbits(hashes[piece], axis=1)[:, order], axis=1)
     words = shuffled.view(f"u{WORD // 8}")
     apart = most // words.shape[1]  # bits that one word differs in at most
     for place in range(words.shape[1]):
