@@ -20,12 +20,15 @@ from leanet.color.settings import TrainUNet
 from leanet.core import device as devices
 from leanet.training.job import Place
 from leanet.training.ondevice import OnDevice
+from leanet.training.settings import Recipe
 
 SIDE, COUNT, BATCH = 128, 64, 16
 SMALL_FIRST = "small images first"
 PRODUCTS = "products for few pixels"
 RECORDED = "recorded steps"  # on a GPU alone
-TRICKS = ("bf16", "channels-last", "fused Adam", "memory kept", "memory left unfilled", SMALL_FIRST, PRODUCTS)
+TRICKS = (
+    "bf16", "channels-last", "fused Adam", "memory kept", "memory left unfilled", SMALL_FIRST, PRODUCTS, RECORDED
+)  # fmt: skip
 
 
 @contextmanager
@@ -58,25 +61,27 @@ def _contiguous(images: torch.Tensor) -> torch.Tensor:
     return color.from_bytes(images).contiguous()
 
 
-def epoch(network: str, *off: str) -> Callable[[], object]:
-    """Two epochs of a network's training, a call, without the tricks `off`."""
-    images = np.random.default_rng(0).integers(0, 256, (COUNT, SIDE, SIDE, 3), np.uint8)
-    maps, chosen = images[..., 0].astype(np.float16) / 8, np.arange(COUNT)
+def training(
+    network: str, *off: str, side: int = SIDE, count: int = COUNT, epochs: int = 2, recipe: Recipe = "fast"
+) -> Callable[[], object]:
+    """A network's training on so many images, a call, without the tricks `off`; network: a row, or "U-Net"."""
+    images = np.random.default_rng(0).integers(0, 256, (count, side, side, 3), np.uint8)
+    maps, chosen = images[..., 0].astype(np.float16) / 8, np.arange(count)
 
     def run() -> None:
         with without(*off) as (device, dtype):
             place = Place(device, checkpoint=None, on_epoch=lambda loss: None)
-            how = {"recipe": "fast", "dtype": dtype}
+            how = {"recipe": recipe, "dtype": dtype}
             if network == "U-Net":
                 settings = TrainUNet(
-                    2, 2, BATCH, 1e-3, [0.9, 0.999], dropout=0.5, width=64, out_of_sample=False, seed=0
+                    epochs, epochs, BATCH, 1e-3, [0.9, 0.999], dropout=0.5, width=64, out_of_sample=False, seed=0
                 )
                 normals, basis = OnDevice(images, chosen, device), fancy_pca.fit(images[:8])
                 fit_unet(normals, basis, 0.1, settings, place, number=0, **how)
             else:
-                settings = TrainLEANet([3], 2, BATCH, 1e-3, 1e-3, pretrained=False, map_scale=30, seed=0)
+                settings = TrainLEANet([3], epochs, BATCH, 1e-3, 1e-3, pretrained=False, map_scale=30, seed=0)
                 data = Samples.on(device, images, maps, chosen % 2, 30, chosen)
-                train_cell("resnet18-resnet", 3, data, settings, place, fold=0, **how)
+                train_cell(network, 3, data, settings, place, fold=0, **how)
 
     return run
 
@@ -84,9 +89,9 @@ def epoch(network: str, *off: str) -> Callable[[], object]:
 def lines() -> list[Line]:
     """Images a second at 128×128, batch 16, with all tricks and with all but one."""
     table = []
-    for network in ("U-Net", "ResNet18 + CAAN"):
+    for network in ("U-Net", "resnet18-resnet"):
         for off in (*((trick,) for trick in TRICKS), TRICKS):
-            result = duel(partial(epoch, network), partial(epoch, network, *off))
+            result = duel(partial(training, network), partial(training, network, *off))
             name = f"{network}: " + (off[0] if len(off) == 1 else "all of them")
             speeds = (2 * COUNT / result.ours, "images/s", "without", 2 * COUNT / result.other)
             table.append(Line(name, *speeds, "times faster", result.ratio, ""))

@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from benchmarks import decoding, layers, memory, scale, study, time_to_f1, training, tricks
-from benchmarks.contender import duel
+from benchmarks.contender import duel, together
 from benchmarks.line import Line
 from leanet.attention.detect import Samples, train_cell
 from leanet.attention.leanet import LEANet, build
@@ -44,6 +44,12 @@ def test_a_duel_gives_medians_and_their_ratio():
 def test_copies_run_at_once():
     result = duel(partial(sleeper, 1), partial(sleeper, 0.01), turns=1, copies=3)
     assert 1 <= result.ours < 3
+
+
+def test_so_many_at_once_are_timed_by_their_number():
+    seconds = together(partial(sleeper, 0.5), (1, 3))
+    assert list(seconds) == [1, 3]
+    assert all(0.5 <= each < 1.5 for each in seconds.values())  # three, one after another, would take as long
 
 
 def test_a_contender_that_fails_says_why():

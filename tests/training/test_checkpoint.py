@@ -97,9 +97,7 @@ def test_patience_counts_the_epochs_before_the_cut(tmp_path):
 
         place = Place(torch.device("cpu"), checkpoint, on_epoch=lambda loss: None)
         try:
-            return fit(
-                network, lambda _batch, _done: (), batch_loss, 4, order_seed=0, place=place, patience=3, **settings
-            )
+            return fit(network, nothing, batch_loss, 4, order_seed=0, place=place, patience=3, **settings)
         finally:
             checkpoint.wait()
 
