@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from leanet.core import paths
 from leanet.core.progress import Progress
 from leanet.detector.detector import Detector
-from leanet.evaluation.counts import clopper_pearson
+from leanet.evaluation.rates import clopper_pearson
 from leanet.images import layout
 
 

@@ -1,23 +1,21 @@
-"""Stage package: the chosen row's fold models as one detector for new images."""
+"""Stage package: the chosen row as a detector for new images."""
 
-from safetensors.numpy import load_file
-
-from leanet.attention.cells import Cell, jobs
 from leanet.attention.settings import TrainLEANet
-from leanet.color.left_out import name, of_tested
-from leanet.color.settings import TrainUNet
+from leanet.color.settings import Augment, TrainUNet
 from leanet.core import device as devices
 from leanet.core import files, paths
 from leanet.core.settings import Device, Precision
-from leanet.detector.card import card
-from leanet.detector.package import assemble, border, choose
-from leanet.detector.settings import Package
-from leanet.images import counterfactuals, imageset
+from leanet.detector.detector import Detector
+from leanet.images import imageset
 from leanet.images.settings import Dataset, Split
+from leanet.packaging.card import card
+from leanet.packaging.networks import Networks
+from leanet.packaging.package import assemble, border, choose, save
+from leanet.packaging.settings import Package
 from leanet.run import kept, stage
 from leanet.run.provenance import provenance
 from leanet.run.settings import Execution
-from leanet.run.trainings import figures, run
+from leanet.run.trainings import figures
 from leanet.training.settings import Recipe
 
 
@@ -26,6 +24,7 @@ def main(
     rows: list[str],
     split: Split,
     package: Package,
+    augment: Augment,
     train_unet: TrainUNet,
     train_leanet: TrainLEANet,
     recipe: Recipe,
@@ -35,21 +34,18 @@ def main(
 ) -> dict:
     dataset = package.dataset or next(iter(datasets))
     data = imageset.load(paths.split(dataset))
-    folds = range(data.folds_per_repeat)  # of the first repeat: each image is tested by one member
-    row, point, scores = choose(package, rows, dataset, len(folds))
+    folds = data.folds_per_repeat  # of the first repeat: each image is tested by one network
+    row, point, scores = choose(package, rows, dataset, folds)
 
-    # The cross-validation kept their weights; what is no longer there is trained once more.
-    maps = {fold: imageset.load_maps(paths.maps(dataset), fold, data) for fold in folds}
-    cells = [Cell(fold, point) for fold in folds]
-    numbers = {"recipe": recipe, "precision": precision}
-    altered = counterfactuals.load(paths.split(dataset), paths.maps(dataset))
-    trainings = jobs(row, cells, data, maps, train_leanet, **numbers, altered=altered, detector_folds=folds)
-    outcomes = run(trainings, execution, device=device, address="package", weights=True)
-    testers = [name(of_tested(data, fold, train_unet.out_of_sample)) for fold in folds]
-    colourisers = [paths.unet(dataset) / f"{each}.safetensors" for each in testers]
-    networks = [kept.weights_file(key) for key in outcomes.keys]
-    weights = [(load_file(unet), load_file(network)) for unet, network in zip(colourisers, networks, strict=True)]
+    sections = {"split": split, "augment": augment, "train_unet": train_unet, "train_leanet": train_leanet}
+    how = {"recipe": recipe, "precision": precision, "device": device, "execution": execution}
+    networks = Networks(row, point, data, dataset, **sections, **how)
+    weights, outcomes = networks.of_folds()
+    light, keys = networks.light() if package.kind == "light" else (None, [])
+    keys += outcomes.keys
+    kept.need("package", keys)
     facts = {
+        "kind": package.kind,
         "dataset": dataset,
         "row": row,
         "point": point,
@@ -58,20 +54,20 @@ def main(
         "unet_width": train_unet.width,
         "map_scale": train_leanet.map_scale,
         "pretrained": train_leanet.pretrained,
-        "border": border(dataset, len(folds)),
+        "border": border(dataset, folds),
         "criterion": package.criterion,
         "chosen_among": [package.row] if package.row else rows,
         "cross_validation": scores.numbers,
         "provenance": provenance(dataset, data),
     }
-    detector = assemble(facts, weights, data, devices.prepare(device))
     with files.whole(paths.DETECTOR) as folder:
-        detector.save(folder)
+        save(folder, *assemble(facts, weights, light, data, devices.prepare(device)), data.images)
+        detector = Detector.load(folder, "cpu")
         (folder / "README.md").write_text(card(detector), encoding="utf-8")
-    kept.drop_weights(kept.needed(kept.addresses("train_leanet")) - set(outcomes.keys))
-    print(f"{row} of {dataset}: {detector.threshold.summary}")
-    for doubt in detector.doubts:
-        print(f"note: {doubt}")
+    kept.drop_weights(kept.needed(kept.addresses("train_leanet")) - set(keys))
+    print(
+        "\n".join([f"{row} of {dataset}: {detector.threshold.summary}", *map("note: {}".format, detector.doubts)])
+    )
     return figures(outcomes)
 
 

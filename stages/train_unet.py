@@ -2,9 +2,8 @@
 
 import json
 
-import numpy as np
-
-from leanet.color.colorize import colouriser, needed_memory
+from leanet.color.colorize import job
+from leanet.color.fancy_pca import Basis
 from leanet.color.left_out import colourisers, name
 from leanet.color.settings import Augment, TrainUNet
 from leanet.core import files, paths
@@ -13,7 +12,7 @@ from leanet.images import imageset
 from leanet.run import stage
 from leanet.run.settings import Execution
 from leanet.run.trainings import figures, run
-from leanet.training.job import Job, history
+from leanet.training.job import history
 from leanet.training.settings import Recipe
 
 
@@ -28,29 +27,10 @@ def main(
 ) -> dict:
     data = imageset.load(paths.split(dataset))
     every = colourisers(data, train_unet.out_of_sample)
-    bases = json.loads(paths.basis(dataset).read_text())
-    memory = needed_memory(train_unet, data.side)
+    bases = map(Basis.from_lists, json.loads(paths.basis(dataset).read_text()))
+    numbers = {"recipe": recipe, "precision": precision}
     jobs = [
-        Job(
-            name={"colouriser": name(left_out)},
-            function=colouriser,
-            arrays={
-                "images": data.images,
-                "normals": data.normals(*left_out),
-                "eigenvalues": np.array(basis["eigenvalues"]),
-                "eigenvectors": np.array(basis["eigenvectors"]),
-            },
-            settings={
-                "number": number,
-                "std": augment.std,
-                "recipe": recipe,
-                "precision": precision,
-                "train_unet": train_unet,
-            },
-            epochs=train_unet.epochs,
-            memory=memory,
-            keep_weights=True,
-        )
+        job(data, left_out, basis, augment, train_unet, number=number, **numbers)
         for number, (left_out, basis) in enumerate(zip(every, bases, strict=True))
     ]
     address = stage.address("train_unet", [dataset])

@@ -63,7 +63,7 @@ TINY = {
         "seed": 1,
     },
     "sweep": {"rows": ["cnn"], "shares": [0.5], "point": 5},
-    "package": {"dataset": None, "row": None, "point": None, "criterion": "best-f1"},
+    "package": {"kind": "light", "dataset": None, "row": None, "point": None, "criterion": "best-f1"},
     "execution": {"workers": 1},
 }
 
@@ -188,6 +188,19 @@ def attending(finished, tmp_path_factory) -> Project:
         assert project.run("python", "-m", "stages.package").returncode == 0
 
     return _once(tmp_path_factory, "attending", make)
+
+
+@pytest.fixture(scope="session")
+def ensemble(finished, tmp_path_factory) -> Project:
+    """The same with a detector of all folds' networks; not to be changed."""
+
+    def make(root: Path) -> None:
+        project = finished.copy(root)
+        for key, value in (("row", "cnn-direct"), ("point", 5), ("kind", "ensemble")):
+            project.edit(f"package.{key}", value)
+        assert project.run("python", "-m", "stages.package").returncode == 0
+
+    return _once(tmp_path_factory, "ensemble", make)
 
 
 def _once(tmp_path_factory, name: str, make: Callable[[Path], None]) -> Project:

@@ -38,6 +38,7 @@ ROOMS = (
     "run",
     "tracking",
     "detector",
+    "packaging",
     "cli",
 )
 NO_RESULT_DEPENDS_ON = {"device", "execution"}

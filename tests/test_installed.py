@@ -26,7 +26,19 @@ def found(name, path=None, target=None):
     return None if name.partition(".")[0] in {names} else find(name, path, target)
 PathFinder.find_spec = found
 """
-IMPORTED_AS = {"pyyaml": "yaml", "scikit-image": "skimage", "ruamel.yaml": "ruamel", "dvc-s3": "dvc_s3"}
+IMPORTED_AS = {
+    "pyyaml": "yaml",
+    "scikit-image": "skimage",
+    "scikit-learn": "sklearn",
+    "ruamel.yaml": "ruamel",
+    "dvc-s3": "dvc_s3",
+}
+    "pyyaml": "yaml",
+    "scikit-image": "skimage",
+    "scikit-learn": "sklearn",
+    "ruamel.yaml": "ruamel",
+    "dvc-s3": "dvc_s3",
+}
 
 
 def build(kind: str, source: Path, to: Path) -> Path:
@@ -83,11 +95,12 @@ def elsewhere(wheel, tmp_path_factory):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     names = {
         re.match(r"[\w.-]+", one)[0].lower()
-        for extra in ("pipeline", "ray", "s3", "onnx")
+        for extra in ("torch", "fill", "pipeline", "ray", "s3")
         for one in extras[extra]
     }
-    refused = {IMPORTED_AS.get(name, name) for name in names} - {"pydantic"}  # of the web framework's
-    assert {"dvc", "mlflow", "ray", "onnx", "yaml", "cleanlab"} <= refused
+    # pydantic comes with the web framework.
+    refused = {IMPORTED_AS.get(name, name) for name in names} - {"leanet", "pydantic"}
+    assert {"torch", "skimage", "sklearn", "pandas", "dvc", "mlflow", "ray", "onnx", "yaml"} <= refused
     (root / "refusing").mkdir()
     (root / "refusing/sitecustomize.py").write_text(REFUSING.format(names=sorted(refused)))
 
@@ -109,6 +122,11 @@ def test_the_base_judges_an_image_by_a_detector_from_elsewhere(elsewhere, finish
     code = "import leanet; print(leanet.Detector.load({!r}, 'cpu').predict([{!r}]).scores.shape)"
     done = elsewhere(sys.executable, "-c", code.format(str(finished.root / "models/detector"), str(image)))
     assert done.stdout == "(1,)\n", done.stderr
+
+
+def test_what_an_ensemble_needs_is_said(elsewhere, ensemble):
+    done = elsewhere("leanet", "predict", "a.png", "--detector", str(ensemble.root / "models/detector"))
+    assert done.stderr == "leanet: predict needs torch, which is not installed: pip install 'leanet[torch]'\n"
 
 
 @pytest.mark.parametrize("command", ["check", "track", "use"])

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, f1_score, log_loss
 
-from leanet.evaluation.scores import best_threshold
+from leanet.evaluation.rates import best_threshold
 
 RESULTS = Path(__file__).with_name("results.csv")
 KEY = ["set", "positives", "seed", "fold", "variant"]

@@ -25,6 +25,7 @@ COMMANDS = {  # by the names of their modules here, which have _ for -
     "serve": "a page to drop images on, and a JSON API, until interrupted",
     "export": "write the packaged detector as one graph for other programs",
 }
+EXTRAS = {"torch": "torch", "torchvision": "torch", "skimage": "fill"}  # what some detectors need
 
 
 def main() -> None:
@@ -46,7 +47,8 @@ def main() -> None:
         missing = error.name.partition(".")[0]
         if missing == "leanet":
             raise
-        sys.exit(f"leanet: {called} needs {missing}, which is not installed: pip install 'leanet[pipeline]'")
+        extra = EXTRAS.get(missing, "pipeline") if called in ("predict", "serve") else "pipeline"
+        sys.exit(f"leanet: {called} needs {missing}, which is not installed: pip install 'leanet[{extra}]'")
     except OSError as error:
         if line := faults.explain(error):
             sys.exit(f"leanet: {line}")

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from leanet.cli.options import add_detector
-from leanet.detector.detector import Detector
-from leanet.detector.export import export
+from leanet.detector.detector import folder_of
+from leanet.packaging.export import export
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,5 +14,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    export(Detector.load(arguments.detector, "cpu"), arguments.file)
+    export(folder_of(arguments.detector), arguments.file)
     print(f"{arguments.file}: {arguments.file.stat().st_size / 2**20:.0f} MiB")

@@ -10,8 +10,8 @@ from leanet.core import paths
 from leanet.core.errors import InputError
 from leanet.core.settings import Device, Precision, parse, read
 from leanet.detector.criterion import Criterion
-from leanet.detector.settings import Package
 from leanet.images.settings import Dataset, Split
+from leanet.packaging.settings import Package
 from leanet.run.settings import Execution
 from leanet.training.settings import Recipe
 

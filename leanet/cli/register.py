@@ -7,7 +7,7 @@ import sys
 
 from leanet.core import paths
 from leanet.core.errors import InputError
-from leanet.detector.registry import ALIAS, register
+from leanet.packaging.registry import ALIAS, register
 from leanet.run import disk
 from leanet.tracking import store
 

@@ -7,17 +7,53 @@ from torch.nn import functional as F
 
 from leanet.color.fancy_pca import Basis
 from leanet.color.lab import from_bytes, rgb_to_lab
-from leanet.color.settings import TrainUNet
+from leanet.color.left_out import LeftOut, name
+from leanet.color.settings import Augment, TrainUNet
 from leanet.color.unet import UNet, to_unit
 from leanet.core import device as devices
 from leanet.core.settings import Precision
+from leanet.images.imageset import ImageSet
 from leanet.training import memory
 from leanet.training import recipe as recipes
-from leanet.training.job import Outcome, Place
+from leanet.training.job import Job, Outcome, Place
 from leanet.training.loop import fit
 from leanet.training.ondevice import OnDevice
 from leanet.training.settings import Recipe
 from leanet.training.state import weights
+
+
+def job(
+    data: ImageSet,
+    left_out: LeftOut,
+    basis: Basis,
+    augment: Augment,
+    settings: TrainUNet,
+    *,
+    number: int,
+    recipe: Recipe,
+    precision: Precision,
+) -> Job:
+    """The training of a colouriser that does not see the folds `left_out`; number, basis: as in `fit_unet`."""
+    return Job(
+        name={"colouriser": name(left_out)},
+        function=colouriser,
+        arrays={
+            "images": data.images,
+            "normals": data.normals(*left_out),
+            "eigenvalues": basis.eigenvalues,
+            "eigenvectors": basis.eigenvectors,
+        },
+        settings={
+            "number": number,
+            "std": augment.std,
+            "recipe": recipe,
+            "precision": precision,
+            "train_unet": settings,
+        },
+        epochs=settings.epochs,
+        memory=needed_memory(settings, data.side),
+        keep_weights=True,
+    )
 
 
 def colouriser(

@@ -42,6 +42,12 @@ class Calibration:
         return 1 / (1 + np.exp(-(self.slope * margins.astype(np.float64) + self.intercept)))
 
 
+def log_odds(probabilities: np.ndarray) -> np.ndarray:
+    """Of probabilities (N,), which may be 0 or 1 for rounding."""
+    within = np.clip(probabilities.astype(np.float64), 1e-6, 1 - 1e-6)
+    return np.log(within / (1 - within))
+
+
 def _significant(number: float) -> float:
     """To six digits: the last ones differ from processor to processor."""
     return float(f"{number:.6g}")

@@ -2,35 +2,32 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
-from safetensors.numpy import load_file as load_arrays
-from safetensors.numpy import save as save_arrays
-from safetensors.torch import load_file
+from safetensors.numpy import load_file
 
-from leanet.core import device as devices
 from leanet.core import paths
 from leanet.core.errors import InputError
 from leanet.core.files import sha256
-from leanet.detector import threshold
+from leanet.core.parallel import in_order
 from leanet.detector.calibration import Calibration, at_prevalence
 from leanet.detector.criterion import Criterion
-from leanet.detector.ensemble import Ensemble, Member
+from leanet.detector.drift import statistics
+from leanet.detector.found import Networks
 from leanet.detector.threshold import Threshold
 from leanet.images.preparation import prepare
 from leanet.images.reading import Source, read
 from leanet.images.settings import Preparation
-from leanet.training.state import weights
 
 KNOWN = "known.safetensors"
-PARTS = ("unet", "network")  # of a member: each has a file
-BATCH = 16  # images
+GRAPH = "detector.onnx"  # of a light detector
 UNSAID = {  # by detectors that were made before these were settings
+    "kind": "ensemble",
     "unet_width": 64,
     "preparation": vars(Preparation(border=0.05, white_balance=False, background="keep")),
     "border": None,
@@ -44,7 +41,8 @@ class Judged:
     images: uint8 (N, side, side, 3), as the networks saw them. scores: float32 (N,), probabilities of being
     anomalous. labels: bool (N,), scores above the threshold. maps: float32 (N, side, side), anomaly maps in ΔE₀₀.
     attention: float32 (N, side, side), what the networks attend to, from 0 (not) to 1 (fully); None for a row
-    without attention.
+    without attention. features: float32 (N, D), length 1, near where images look alike to the networks.
+    statistics: float32 (N, 4), leanet.detector.drift.STATISTICS.
     """
 
     images: np.ndarray
@@ -52,79 +50,53 @@ class Judged:
     labels: np.ndarray
     maps: np.ndarray
     attention: np.ndarray | None
+    features: np.ndarray
+    statistics: np.ndarray
 
 
 class Detector:
-    """One row's fold models with all that their judgement rests on, in a folder.
+    """One row's networks with all that their judgement rests on, in a folder.
 
-    facts: what it is: data set, row, point, side, recipe, calibration, cross-validated scores, provenance. known:
-    arrays over the images that it was made from, in the order of facts["images"]: margins, labels and folds, each
-    image judged by the network that never saw it; statistics (leanet.detector.drift); embeddings and thumbnails of
-    some of them.
+    facts: what it is: kind, data set, row, point, side, recipe, calibration, threshold, cross-validated scores,
+    provenance. known: arrays over the images that it was made from, in the order of facts["images"]: margins,
+    labels and folds, each image judged by a network that never saw it; statistics (leanet.detector.drift);
+    features and thumbnails of some of them.
     """
 
-    def __init__(self, facts: dict, known: dict[str, np.ndarray], members: list[Member]):
-        self.facts, self.known = facts, known
+    def __init__(self, facts: dict, known: dict[str, np.ndarray], networks: Networks):
+        self.facts, self.known, self.networks = facts, known, networks
         self.calibration = Calibration(**facts["calibration"])
-        ensemble = Ensemble(members, self.calibration).eval().requires_grad_(False)
-        self.ensemble = ensemble.to(memory_format=torch.channels_last)  # as images come: a fifth faster
         self.preparation = Preparation(**facts["preparation"])
-        self.device = torch.device("cpu")
-        self.threshold = self.threshold_for(Criterion.parse(facts["criterion"]))
+        if "threshold" in facts:
+            self.threshold = Threshold.from_facts(facts["threshold"])
+        else:
+            self.threshold = self.threshold_for(Criterion.parse(facts["criterion"]))
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> "Detector":
         """From a folder, or any address of a model in MLflow: models:/leanet-leaf@champion, runs:/….
 
-        device: auto, cpu, cuda or mps.
+        device: auto, cpu, cuda or, of an ensemble, mps.
 
         Raises:
             InputError: there is no detector, it is damaged, or the device is not there.
         """
-        folder = _fetched(path) if ":/" in str(path) else Path(path)
-        try:
-            facts = json.loads((folder / paths.FACTS).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise InputError(f"{folder}: no detector there; `dvc repro package` makes models/detector") from None
-        except ValueError:
-            raise InputError(
-                f"{folder / paths.FACTS} is damaged; `dvc checkout` or `dvc repro package` mends it"
-            ) from None
-        facts |= {name: value for name, value in UNSAID.items() if name not in facts}
+        folder = folder_of(path)
+        facts = read_facts(folder)
         for name, digest in facts["files"].items():
             if not (folder / name).exists() or sha256(folder / name) != digest:
                 raise InputError(
                     f"{folder / name} is missing or damaged; `dvc checkout` or `dvc repro package` mends it"
                 )
-        with torch.device("meta"):
-            members = [member_of(facts) for _ in facts["members"]]
-        for member, names in zip(members, facts["members"], strict=True):
-            for part, name in zip(PARTS, names, strict=True):
-                member.get_submodule(part).load_state_dict(load_file(folder / name), assign=True)
-        return cls(facts, load_arrays(folder / KNOWN), members).to(device)
+        if facts["kind"] == "light":
+            from leanet.detector.graph import Graph
 
-    def save(self, folder: Path) -> None:
-        """Write it to `folder`, which is there and empty."""
-        for names, member in zip(self.files, self.ensemble.members, strict=True):
-            for part, name in zip(PARTS, names, strict=True):
-                # Not safetensors' own save_file: nobody but its owner could read what it writes.
-                (folder / name).write_bytes(save_arrays(weights(member.get_submodule(part))))
-        known = {name: np.ascontiguousarray(array) for name, array in self.known.items()}
-        (folder / KNOWN).write_bytes(save_arrays(known))
-        names = [*(name for member in self.files for name in member), KNOWN]
-        facts = self.facts | {"files": {name: sha256(folder / name) for name in names}}
-        (folder / paths.FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            networks = Graph(folder / GRAPH, device)
+        else:
+            from leanet.detector import ensemble  # loads torch, which a light detector does without
 
-    def to(self, device: str) -> "Detector":
-        """Itself, on the device: auto, cpu, cuda or mps."""
-        self.device = devices.prepare(device, asked_by="device")
-        self.ensemble.to(self.device)
-        return self
-
-    @property
-    def files(self) -> list[list[str]]:
-        """Of each member the files of PARTS, in its folder."""
-        return self.facts["members"]
+            networks = ensemble.OnTorch(ensemble.load(folder, facts), device)
+        return cls(facts, load_file(folder / KNOWN), networks)
 
     @property
     def side(self) -> int:
@@ -138,7 +110,9 @@ class Detector:
 
     def threshold_for(self, criterion: Criterion) -> Threshold:
         """The threshold that meets `criterion` on the images that it was made from, with its estimates."""
-        return threshold.choose(criterion, self.scores, self.known["labels"], self.known["folds"])
+        from leanet.detector.choosing import choose  # loads scipy
+
+        return choose(criterion, self.scores, self.known["labels"], self.known["folds"])
 
     @property
     def doubts(self) -> list[str]:
@@ -170,7 +144,7 @@ class Detector:
                 raise error
             judged.append(batch)
         if not judged:
-            judged = [self._judge(np.empty((0, self.side, self.side, 3), np.uint8), prevalence)]
+            judged = [self._judge([], prevalence)[0]]
         parts = {name: [getattr(each, name) for each in judged] for name in asdict(judged[0])}
         return Judged(**{name: None if each[0] is None else np.concatenate(each) for name, each in parts.items()})
 
@@ -182,27 +156,18 @@ class Detector:
         Yields what is found in the readable images of a batch, and for each image of the batch None, or why it
         cannot be read.
         """
-        for batch in read(images, self.side, BATCH):
-            good = [image for image in batch if not isinstance(image, InputError)]
-            good = [prepare(image, self.preparation)[0] for image in good]
-            pixels = np.stack(good) if good else np.empty((0, self.side, self.side, 3), np.uint8)
-            yield (
-                self._judge(pixels, prevalence),
-                [image if isinstance(image, InputError) else None for image in batch],
-            )
+        batches = ((batch, prevalence) for batch in read(images, self.side, self.networks.batch))
+        with closing(in_order(self._judge, batches, self.networks.threads)) as judged:
+            yield from judged
 
-    @torch.inference_mode()
-    def embed(self, images: np.ndarray) -> np.ndarray:
-        """Vectors (N, D) of length 1 of uint8 (N, side, side, 3): near where images look alike to the networks."""
-        return self.ensemble.embed(torch.from_numpy(images).to(self.device)).cpu().numpy()
+    def nearest(self, features: np.ndarray, count: int) -> tuple[list[tuple[str, float, np.ndarray]], ...]:
+        """The normal and the anomalous training images that look most like one, by its features (D,).
 
-    def nearest(self, images: np.ndarray, count: int) -> tuple[list[tuple[str, float, np.ndarray]], ...]:
-        """The normal and the anomalous training images that look most like one image, uint8 (1, side, side, 3).
-
-        Each with its path in the data set, the cosine of both images' features, and itself; most alike first.
+        Each with its path in the data set, the cosine of both images' features, and itself, uint8 (s, s, 3), s at
+        most 96 pixels; most alike first.
         """
         places = self.known["gallery"]
-        likeness = self.known["embeddings"].astype(np.float32) @ self.embed(images)[0]
+        likeness = self.known["embeddings"].astype(np.float32) @ features
         found = []
         for label in (0, 1):
             of_class = np.flatnonzero(self.known["labels"][places] == label)
@@ -212,29 +177,42 @@ class Detector:
             )
         return tuple(found)
 
-    @torch.inference_mode()
-    def _judge(self, images: np.ndarray, prevalence: float | None) -> Judged:
-        if not len(images):
-            nothing = np.empty((0, self.side, self.side), np.float32)
-            attention = nothing if self.facts["attends"] else None
-            return Judged(images, np.empty(0, np.float32), np.empty(0, bool), nothing, attention)
-        found = self.ensemble(torch.from_numpy(images).to(self.device))
-        scores, maps, attention = (None if part is None else part.cpu().numpy() for part in found)
+    def _judge(
+        self, batch: Sequence[np.ndarray | InputError], prevalence: float | None
+    ) -> tuple[Judged, list[InputError | None]]:
+        """What is found in the images of a batch, and as `stream` has it, what is wrong with the others."""
+        good = [prepare(image, self.preparation)[0] for image in batch if not isinstance(image, InputError)]
+        images = np.stack(good) if good else np.empty((0, self.side, self.side, 3), np.uint8)
+        found = self.networks(images if good else np.zeros((1, self.side, self.side, 3), np.uint8))
+        scores, maps, attention, features, color = (None if part is None else part[: len(good)] for part in found)
         labels = scores > self.threshold.value
         if prevalence is not None:
             scores = at_prevalence(scores, self.calibration.prevalence, prevalence).astype(np.float32)
-        return Judged(images, scores, labels, maps, attention)
+        judged = Judged(images, scores, labels, maps, attention, features, statistics(color, maps))
+        return judged, [image if isinstance(image, InputError) else None for image in batch]
 
 
-def member_of(facts: dict) -> Member:
-    """A member of the detector that `facts` describe, without weights."""
-    settings = {name: facts[name] for name in ("side", "unet_width", "recipe", "map_scale", "pretrained")}
-    filled = facts["preparation"]["background"] == "fill"
-    return Member(facts["row"], point=facts["point"] or None, filled=filled, **settings)
+def read_facts(folder: Path) -> dict:
+    """What the detector in a folder says of itself.
+
+    Raises:
+        InputError: there is none, or its file is damaged.
+    """
+    try:
+        facts = json.loads((folder / paths.FACTS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder}: no detector there; `dvc repro package` makes models/detector") from None
+    except ValueError:
+        raise InputError(
+            f"{folder / paths.FACTS} is damaged; `dvc checkout` or `dvc repro package` mends it"
+        ) from None
+    return UNSAID | facts
 
 
-def _fetched(address: str) -> Path:
-    """A model of MLflow's as a folder; of a pyfunc model, the detector within it."""
+def folder_of(address: str | Path) -> Path:
+    """The folder of a detector: itself, or what MLflow gives for the address of a model."""
+    if ":/" not in str(address):
+        return Path(address)
     import mlflow
 
     from leanet.tracking import store

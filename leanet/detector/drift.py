@@ -3,10 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from scipy.stats import ks_2samp
-
-from leanet.color.lab import from_bytes, rgb_to_lab
 
 STATISTICS = ("lightness", "chroma", "map mean", "map 99th percentile")  # L*, C*, and twice ΔE₀₀
 OF_MAPS = (2, 3)
@@ -14,20 +10,10 @@ FEWEST = 8  # images: no shift of fewer is told from chance
 UNLIKELY, FAR = 0.001, 0.3  # a p value below and a distance above these are a warning
 
 
-def describe(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """STATISTICS of each of `images`, uint8 (N, side, side, 3), and its anomaly map (N, side, side): (N, 4)."""
-    lab = rgb_to_lab(from_bytes(torch.from_numpy(images)))
-    chroma = torch.linalg.vector_norm(lab[:, 1:], dim=1)
+def statistics(color: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """STATISTICS (N, 4) of images: means of L* and C* (N, 2), and anomaly maps (N, side, side)."""
     flat = maps.reshape(len(maps), maps.shape[1] * maps.shape[2])  # of no image, too
-    return np.stack(
-        [
-            lab[:, 0].mean(dim=(1, 2)).numpy(),
-            chroma.mean(dim=(1, 2)).numpy(),
-            flat.mean(axis=1),
-            np.percentile(flat, 99, axis=1),
-        ],
-        axis=1,
-    ).astype(np.float32)
+    return np.column_stack([color, flat.mean(axis=1), np.percentile(flat, 99, axis=1)]).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -60,6 +46,10 @@ def compare(known: np.ndarray, new: np.ndarray, called: np.ndarray) -> list[Drif
     known: (M, 4) of the normal training images, their maps made by colourisers that did not know them. new: (N, 4)
     of new ones. called: (N,) bool, which of them the detector calls anomalous: those shall have other maps.
     """
+    if len(new) < FEWEST:
+        return []
+    from scipy.stats import ks_2samp  # here: it takes as long to load as all else that judges an image
+
     drifts = []
     for column, name in enumerate(STATISTICS):
         chosen = new[~called, column] if column in OF_MAPS else new[:, column]

@@ -1,20 +1,33 @@
-"""The fold models of one row as one network, from images as bytes to a probability and a place."""
+"""The networks of a detector in torch: from images as bytes to a probability and a place."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from leanet.attention.detect import judge, scale
 from leanet.attention.leanet import build
 from leanet.color.anomaly_map import anomaly_map
-from leanet.color.lab import from_bytes
+from leanet.color.lab import from_bytes, rgb_to_lab
 from leanet.color.unet import UNet
+from leanet.core import device as devices
 from leanet.detector.calibration import Calibration
+from leanet.detector.found import Found
+from leanet.training import recipe as recipes
 from leanet.training.settings import Recipe
+
+PARTS = ("unet", "network")  # of a member: each has a file
 
 
 class Member(nn.Module):
-    """What one fold trained: a colouriser, and the network that judges by its maps."""
+    """A colouriser, and the network that judges by its maps.
+
+    one_look: whether an image is looked at as it is, and not in all the views of the recipe.
+    """
 
     def __init__(
         self,
@@ -27,40 +40,35 @@ class Member(nn.Module):
         recipe: Recipe,
         map_scale: float | str,
         pretrained: bool = False,
+        one_look: bool = False,
     ):
         super().__init__()
         self.unet = UNet(side=side, width=unet_width, dropout=0)
         self.network = build(row, side=side, point=point, pretrained=pretrained)
-        self.recipe, self.map_scale, self.filled = recipe, map_scale, filled
+        self.recipe, self.map_scale, self.filled, self.one_look = recipe, map_scale, filled, one_look
 
-    def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
         """Images (N, 3, side, side) in [0, 1].
 
         Returns margins (N,), logits of "anomalous" less those of "normal"; anomaly maps (N, side, side) in ΔE₀₀;
-        and what the external network attends to, (N, side, side), or None where the row has none.
+        what the external network attends to, (N, side, side), or None where the row has none; and features (N, D),
+        length 1: the input of the ADN's last layer, a mean over places where this is a convolution.
+        As a hook looks into the network, so does only one thread at a time.
         """
         maps, _ = anomaly_map(self.unet, rgb, filled=self.filled)
-        logits, attention = judge(self.network, rgb, scale(maps, self.map_scale), recipe=self.recipe)
+        given = rgb, scale(maps, self.map_scale)
+        *_, last = (layer for layer in self.network.adn.modules() if isinstance(layer, nn.Linear | nn.Conv2d))
+        seen = []  # by view; the first is the image as it is
+        with last.register_forward_hook(lambda _layer, inputs, _output: seen.append(inputs[0])):
+            if self.one_look:
+                logits, external_logits, attention = self.network(*given)
+                logits = recipes.vote(self.recipe, logits, external_logits)
+            else:
+                logits, attention = judge(self.network, *given, recipe=self.recipe)
+        features = seen[0].mean(dim=(2, 3)) if isinstance(last, nn.Conv2d) else seen[0]
         if attention is not None:
             attention = F.interpolate(attention, rgb.shape[2:], mode="bilinear")[:, 0]
-        return logits[:, 1] - logits[:, 0], maps, attention
-
-    def embed(self, rgb: Tensor) -> Tensor:
-        """What it sees before it decides, in images (N, 3, side, side) in [0, 1]: (N, D), length 1.
-
-        The input of the ADN's last layer, a mean over places where this is a convolution. As this looks into the
-        network, so does only one thread at a time.
-        """
-        layers = (layer for layer in self.network.adn.modules() if isinstance(layer, nn.Linear | nn.Conv2d))
-        *_, last = layers
-        features = []
-        with last.register_forward_hook(lambda _layer, inputs, _output: features.append(inputs[0])):
-            maps, _ = anomaly_map(self.unet, rgb, filled=self.filled)
-            self.network(rgb, scale(maps, self.map_scale))
-        (given,) = features
-        if isinstance(last, nn.Conv2d):
-            given = given.mean(dim=(2, 3))
-        return F.normalize(given.flatten(1), dim=1)
+        return logits[:, 1] - logits[:, 0], maps, attention, F.normalize(features.flatten(1), dim=1)
 
 
 class Ensemble(nn.Module):
@@ -71,31 +79,70 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
         self.calibration = calibration
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Images as bytes, uint8 (N, side, side, 3) in sRGB.
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
+        """Images as bytes, uint8 (N, side, side, 3) in sRGB, to the parts of Found, in its order.
 
-        Returns probabilities (N,) of being anomalous, maps (N, side, side) in ΔE₀₀, and attention (N, side, side)
-        or None.
+        The features of the members stand one behind the other.
         """
         rgb = from_bytes(images)
-        total = None
-        for member in self.members:
-            margins, maps, attention = member(rgb)
-            said = [torch.sigmoid(self.calibration.slope * margins + self.calibration.intercept), maps]
-            said += [] if attention is None else [attention]
-            total = said if total is None else [a + b for a, b in zip(total, said, strict=True)]
-        scores, maps, *attention = (part / len(self.members) for part in total)
-        return scores, maps, attention[0] if attention else None
-
-    def embed(self, images: Tensor) -> Tensor:
-        """What the members see before they decide, in images as bytes, uint8 (N, side, side, 3): (N, D), length 1.
-
-        Those of the members, one behind the other: near vectors, similar images.
-        """
-        rgb = from_bytes(images)
-        return joined([member.embed(rgb) for member in self.members])
+        margins, maps, attention, features = zip(*(member(rgb) for member in self.members), strict=True)
+        scores = [torch.sigmoid(self.calibration.slope * each + self.calibration.intercept) for each in margins]
+        seen = None if attention[0] is None else _mean(attention)
+        return _mean(scores), _mean(maps), seen, joined(features), mean_color(rgb)
 
 
-def joined(seen: list[Tensor]) -> Tensor:
+def joined(features: Sequence[Tensor]) -> Tensor:
     """What each member sees (N, D) as one vector of length 1."""
-    return torch.cat(seen, dim=1) / len(seen) ** 0.5
+    return torch.cat(features, dim=1) / len(features) ** 0.5
+
+
+def mean_color(rgb: Tensor) -> Tensor:
+    """Means of L* and C* (N, 2) of images (N, 3, side, side) in [0, 1]."""
+    lightness, a, b = rgb_to_lab(rgb).unbind(1)
+    return torch.stack([lightness.mean(dim=(1, 2)), (a**2 + b**2).sqrt().mean(dim=(1, 2))], dim=1)
+
+
+def _mean(parts: Sequence[Tensor]) -> Tensor:
+    """One after the other: a stack of all would be as large again."""
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total / len(parts)
+
+
+class OnTorch:
+    """An ensemble on a device, as a detector calls it (leanet.detector.found.Networks)."""
+
+    batch, threads = 16, 1  # images; torch itself takes all cores
+
+    def __init__(self, ensemble: Ensemble, device: str):
+        """device: auto, cpu, cuda or mps.
+
+        Raises:
+            InputError: the device is not there.
+        """
+        self.device = devices.prepare(device, asked_by="device")
+        # As images come: a fifth faster.
+        self.ensemble = ensemble.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def __call__(self, images: np.ndarray) -> Found:
+        found = self.ensemble(torch.from_numpy(images).to(self.device))
+        return Found(*(None if part is None else part.cpu().numpy() for part in found))
+
+
+def member_of(facts: dict, weights: list[dict[str, Tensor]]) -> Member:
+    """A member of the detector that `facts` describe; weights: of PARTS, by their names there."""
+    settings = {name: facts[name] for name in ("side", "unet_width", "recipe", "map_scale", "pretrained")}
+    settings |= {"filled": facts["preparation"]["background"] == "fill", "one_look": facts["kind"] == "light"}
+    with torch.device("meta"):
+        member = Member(facts["row"], point=facts["point"] or None, **settings)
+    for part, state in zip(PARTS, weights, strict=True):
+        member.get_submodule(part).load_state_dict(state, assign=True)
+    return member
+
+
+def load(folder: Path, facts: dict) -> Ensemble:
+    """The ensemble whose members' weights lie in `folder`."""
+    members = [member_of(facts, [load_file(folder / name) for name in names]) for names in facts["members"]]
+    return Ensemble(members, Calibration(**facts["calibration"]))

@@ -13,7 +13,7 @@ import numpy as np
 
 from leanet.core.errors import InputError
 from leanet.core.progress import Progress
-from leanet.detector import drift, overlay
+from leanet.detector import drift
 from leanet.detector.criterion import Criterion
 from leanet.detector.detector import Detector
 from leanet.detector.reading import find
@@ -64,35 +64,38 @@ def predict(
         print(f"note: {doubt}", file=sys.stderr)
     write = LAYOUTS[layout](out, max(len(str(file)) for file in files))
     root = Path(os.path.commonpath([file.absolute().parent for file in files]))
-    statistics, unreadable = [], 0
+    seen, unreadable = [], 0
     called: list[bool] = []
     place = iter(files)
     # Where the lines go to a terminal, they are the progress.
     with nullcontext() if out.isatty() else Progress(len(files), "predict") as progress:
         for judged, faults in judge.stream(files, prevalence=prevalence):
-            found = zip(judged.scores, judged.labels, judged.maps, _each(judged.attention), strict=False)
+            of_each = judged.scores, judged.labels, judged.statistics, judged.maps, _each(judged.attention)
+            found = zip(*of_each, strict=False)
             for fault, file in zip(faults, place, strict=False):
                 if fault:
                     unreadable += 1
                     write({"file": str(file), "error": str(fault).removeprefix(f"{file}: ")})
                 else:
-                    score, label, map_, attention = next(found)
+                    score, label, statistics, map_, attention = next(found)
                     write(
                         {
                             "file": str(file),
                             "score": round(float(score), 4),
                             "anomalous": bool(label),
-                            "map_p99": round(float(np.percentile(map_, 99)), 2),
+                            "map_p99": round(float(statistics[-1]), 2),
                         }
                     )
                     if overlays:
+                        from leanet.detector import overlay
+
                         overlay.save(overlays, file.absolute().relative_to(root), file, map_, attention)
             if progress:
                 progress.step(len(faults))
-            statistics.append(drift.describe(judged.images, judged.maps))
+            seen.append(judged.statistics)
             called += judged.labels.tolist()
     known = judge.known["statistics"][judge.known["labels"] == 0]
-    for each in drift.compare(known, np.concatenate(statistics), np.array(called, bool)):
+    for each in drift.compare(known, np.concatenate(seen), np.array(called, bool)):
         if each.is_far:
             print(f"warning: these images are not of the kind that the detector knows: {each}", file=sys.stderr)
     good = len(files) - unreadable

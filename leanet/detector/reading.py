@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from leanet.core.errors import InputError
-from leanet.images.layout import SUFFIXES, is_image
+from leanet.images.reading import SUFFIXES, is_image
 
 
 def find(named: Iterable[str], listed: TextIO = sys.stdin) -> list[Path]:

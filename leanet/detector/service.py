@@ -194,12 +194,12 @@ def answer(detector: Detector, content: bytes) -> Answer:
     judged = detector.predict([content])
     image = picture(content, overlay.LONGEST)
     attention = None if judged.attention is None else judged.attention[0]
-    normal, anomalous = detector.nearest(judged.images, NEIGHBOURS)
+    normal, anomalous = detector.nearest(judged.features[0], NEIGHBOURS)
     return Answer(
         score=float(judged.scores[0]),
         anomalous=bool(judged.labels[0]),
         threshold=detector.threshold.value,
-        map_p99=float(np.percentile(judged.maps[0], 99)),
+        map_p99=float(judged.statistics[0, -1]),
         picture=_url(image),
         layers={name: _url(heat) for name, heat in overlay.heats(image.size, judged.maps[0], attention).items()},
         normal=[_neighbour(*each) for each in normal],

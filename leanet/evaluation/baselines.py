@@ -13,7 +13,7 @@ from skimage.color import rgb2lab
 from sklearn.ensemble import RandomForestClassifier
 
 from leanet.core.arrays import ArrayFile
-from leanet.evaluation.scores import best_threshold
+from leanet.evaluation.rates import best_threshold
 
 # By the names that they go by beside the rows.
 LAB_HISTOGRAM = "lab-histogram"

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import beta
 from sklearn.metrics import precision_recall_curve
 
+from leanet.evaluation.rates import clopper_pearson, effective
 from leanet.evaluation.scores import THRESHOLD
-
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -57,31 +55,9 @@ def count(predictions: pd.DataFrame, manifest: pd.DataFrame, folds: int) -> Coun
     for label in (1, 0):
         own = images["label"] == label
         hits, total = int(called[own].sum()), int(own.sum())
-        low, high = clopper_pearson(hits, total, independent=effective(images.loc[own, "group"]))
+        low, high = clopper_pearson(hits, total, independent=effective(images.loc[own, "group"].to_numpy()))
         by_label.append(Count(hits, total, low, high))
     return Counts(*by_label)
-
-
-def effective(groups: pd.Series) -> float:
-    """How many independent images so many groups are worth (Kish 1965), if images of a group always agree."""
-    sizes = groups.value_counts().to_numpy()
-    return float(sizes.sum() ** 2 / (sizes**2).sum()) if len(sizes) else 0.0
-
-
-def clopper_pearson(
-    hits: int, total: int, level: float = LEVEL, independent: float | None = None
-) -> tuple[float, float]:
-    """The interval of a share of which `hits` of `total` were seen (Clopper & Pearson 1934).
-
-    independent: how many independent images the total is worth; None for all of them.
-    """
-    if not total:
-        return 0.0, 1.0
-    worth = total if independent is None else independent
-    seen, rest, tail = hits * worth / total, (total - hits) * worth / total, (1 - level) / 2
-    low = float(beta.ppf(tail, seen, rest + 1)) if hits else 0.0
-    high = float(beta.ppf(1 - tail, seen + 1, rest)) if hits < total else 1.0
-    return low, high
 
 
 def pooled_curve(predictions: pd.DataFrame, folds: int) -> tuple[np.ndarray, np.ndarray]:

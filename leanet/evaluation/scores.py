@@ -9,18 +9,17 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from sklearn.metrics import (
     average_precision_score,
     f1_score,
-    precision_recall_curve,
     precision_score,
     recall_score,
     roc_auc_score,
 )
 
 from leanet.evaluation.comparison import Comparison, compare, mean_interval
+from leanet.evaluation.rates import best_threshold
 
 THRESHOLD = 0.5  # of a network's score; where the larger of its two outputs changes
 
@@ -171,15 +170,6 @@ def choose_points(f1: pd.Series, folds_per_repeat: int) -> pd.Series:
         others = (repeat == fold // folds_per_repeat) & (f1.index.get_level_values("fold") != fold)
         chosen[fold] = best_point(f1[others])
     return pd.Series(chosen)
-
-
-def best_threshold(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
-    """The highest F1 that a threshold reaches, and that threshold: halfway to the next lower score."""
-    precision, recall, values = precision_recall_curve(labels, scores)
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    at = int(f1[:-1].argmax())
-    below = scores[scores < values[at]]
-    return float(f1[at]), float((values[at] + below.max()) / 2 if len(below) else values[at] / 2)
 
 
 def tune_threshold(predictions: pd.DataFrame, folds_per_repeat: int) -> pd.DataFrame:

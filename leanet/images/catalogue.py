@@ -12,7 +12,8 @@ from leanet.core.errors import InputError
 from leanet.core.settings import Count, parse, read
 from leanet.images import archives, figshare
 from leanet.images.download import Remote, download, record
-from leanet.images.layout import CLASSES, MASKS, is_image
+from leanet.images.layout import CLASSES, MASKS
+from leanet.images.reading import is_image
 
 
 @dataclass(frozen=True)

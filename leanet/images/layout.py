@@ -18,8 +18,8 @@ import pandas as pd
 
 from leanet.core.errors import InputError
 from leanet.images.decoding import Box
+from leanet.images.reading import SUFFIXES, is_image
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 CLASSES = ("Negative", "Positive")  # a folder's place is its label: 0 normal, 1 anomalous
 MASKS, OBJECTS = "Mask", "Object"
 COLUMNS = ("path", "label", "group", "mask", "object", "box")
@@ -59,12 +59,6 @@ def read(root: Path) -> list[Item]:
         if not any(item.label == label for item in found):
             raise InputError(f"{root}: no {name} image; expected some of both classes")
     return sorted(found, key=lambda item: item.path)
-
-
-def is_image(path: str | PurePosixPath) -> bool:
-    """By its name; `._x.jpg` and `__MACOSX/` are what archives from a Mac carry beside the images."""
-    path = PurePosixPath(path)
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._") and "__MACOSX" not in path.parts
 
 
 def first_few(mistakes: list[str]) -> str:

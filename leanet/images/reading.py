@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import islice, repeat
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
@@ -13,7 +13,14 @@ from leanet.core.parallel import in_order
 from leanet.images.decoding import Box, decode
 
 Source = str | Path | bytes | Image.Image | np.ndarray
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 AHEAD = 2  # batches that are decoded while one is worked on
+
+
+def is_image(path: str | PurePosixPath) -> bool:
+    """By its name; `._x.jpg` and `__MACOSX/` are what archives from a Mac carry beside the images."""
+    path = PurePosixPath(path)
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._") and "__MACOSX" not in path.parts
 
 
 def read(

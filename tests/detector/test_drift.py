@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from skimage.color import rgb2lab
 
-from leanet.detector.drift import STATISTICS, compare, describe
+from leanet.core import paths
+from leanet.detector.detector import Detector
+from leanet.detector.drift import STATISTICS, compare, statistics
 
 
 def images(count: int, brightness: float, seed: int) -> np.ndarray:
@@ -17,9 +19,18 @@ def maps(count: int, level: float, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).gamma(4, level / 4, (count, 16, 16)).astype(np.float32)
 
 
-def test_statistics_are_those_of_scikit_image():
-    some, ones = images(5, 1, seed=1), maps(5, 6, seed=2)
-    found = describe(some, ones)
+def describe(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """By scikit-image, which a detector's networks agree with (below)."""
+    lab = rgb2lab(images)
+    color = [lab[..., 0].mean(axis=(1, 2)), np.hypot(lab[..., 1], lab[..., 2]).mean(axis=(1, 2))]
+    return statistics(np.stack(color, axis=1), maps)
+
+
+@pytest.mark.parametrize("project", ["attending", "ensemble"])
+def test_statistics_are_those_of_scikit_image(project, request):
+    some = images(5, 1, seed=1).repeat(2, axis=1).repeat(2, axis=2)
+    judged = Detector.load(request.getfixturevalue(project).root / paths.DETECTOR, "cpu").predict(some)
+    found, ones = judged.statistics, judged.maps
     lab = rgb2lab(some)
     np.testing.assert_allclose(found[:, 0], lab[..., 0].mean(axis=(1, 2)), rtol=1e-4)
     np.testing.assert_allclose(found[:, 1], np.hypot(lab[..., 1], lab[..., 2]).mean(axis=(1, 2)), rtol=1e-3)

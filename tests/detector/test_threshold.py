@@ -6,8 +6,9 @@ from scipy.stats import binom, norm
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from leanet.core.errors import InputError
+from leanet.detector.choosing import choose, line
 from leanet.detector.criterion import Criterion
-from leanet.detector.threshold import choose, clopper_pearson, line
+from leanet.evaluation.rates import clopper_pearson
 
 CRITERIA = ("best-f1", "recall 0.9", "recall 1", "false-alarms 0.05", "false-alarms 0")
 

@@ -1,12 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import f1_score
 
+from leanet.evaluation.rates import best_threshold
 from leanet.evaluation.scores import (
     Figure,
     Undefined,
-    best_threshold,
     changed,
     choose_points,
     score_cells,
@@ -119,16 +118,6 @@ def test_a_fold_has_no_say_in_its_own_point_and_threshold(repeats):
         assert shift_after[in_fold].equals(shift_before[in_fold])
         others_changed |= not after.equals(before)
     assert others_changed
-
-
-def test_the_best_threshold_is_that_of_trying_all():
-    rng = np.random.default_rng(0)
-    for _ in range(15):
-        labels = rng.permutation([1, 1, 1, 0, 0, 0, 0, 0])
-        scores = (rng.uniform(0, 1, 8) + 0.3 * labels).round(1)  # with ties
-        f1, threshold = best_threshold(labels, scores)
-        tried = max(f1_score(labels, scores > t, zero_division=0) for t in np.arange(-0.05, 1.4, 0.1))
-        assert f1 == pytest.approx(tried) == pytest.approx(f1_score(labels, scores > threshold))
 
 
 def test_a_tuned_threshold_is_the_best_of_the_other_folds():

@@ -13,8 +13,8 @@ from mlflow_store import runs_by_name
 
 from leanet.core import paths
 from leanet.core.errors import InputError
-from leanet.detector.registry import register
 from leanet.images import imageset
+from leanet.packaging.registry import register
 from leanet.run import stage
 from leanet.tracking.runs import track
 from leanet.tracking.store import EXPERIMENT

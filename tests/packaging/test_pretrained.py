@@ -42,9 +42,9 @@ def test_a_pretrained_row_becomes_a_detector_that_says_what_its_cross_validation
     assert detector.facts["pretrained"] is True
     table = pd.read_csv(paths.cv("leaf", ROW) / "predictions.csv").set_index("path")["score"]
     scores = 1 / (1 + np.exp(-detector.known["margins"].astype(float)))
-    np.testing.assert_allclose(scores, table[detector.facts["images"]], atol=0.01)
+    np.testing.assert_allclose(scores, table[detector.facts["images"]], atol=0.05)  # one look there, eight here
     assert detector.predict(data.images[:3]).scores.shape == (3,)
-    normal, anomalous = detector.nearest(data.images[:1], count=1)
+    normal, anomalous = detector.nearest(detector.predict(data.images[:1]).features[0], count=1)
     assert max(normal[0][1], anomalous[0][1]) == pytest.approx(1, abs=1e-2)  # the image itself is in the gallery
 
 

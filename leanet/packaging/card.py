@@ -15,6 +15,13 @@ def card(detector: Detector) -> str:
     f1 = scores["f1"]
     measured = f"{f1['mean']:.3f} ± {f1['deviation']:.3f}" if "mean" in f1 else f"undefined ({f1['undefined']})"
     attends = f" at attention point {facts['point']}" if facts["attends"] else ""
+    network = f"({facts['row']}{attends})"
+    if facts["kind"] == "light":
+        what = f"one network {network} with a colouriser, trained on all images"
+        measured_on = "networks that were trained alike, each on all folds but one"
+    else:
+        what = f"the mean of {len(facts['members'])} networks {network} with a colouriser each, one a fold"
+        measured_on = "its single networks"
     rows = facts["chosen_among"]
     chosen = f"Of {len(rows)} rows this one was taken for its F1, which flatters it.\n" if len(rows) > 1 else ""
     doubts = "".join(f"\n**{doubt[0].upper()}{doubt[1:]}.**\n" for doubt in detector.doubts)
@@ -29,9 +36,8 @@ tags: [anomaly-detection, color, lea-net]
 # Color anomaly detector for {facts["dataset"]}: {facts["row"]}
 
 An image goes in; out come the probability that it is anomalous, a label, the anomaly map (ΔE₀₀ between the image
-and its recoloured self){" and what the network attends to" if facts["attends"] else ""}. It is the mean of
-{len(facts["members"])} networks ({facts["row"]}{attends}) with a colouriser each, trained on the folds of a
-cross-validation by LEA-Net (Katafuchi & Tokunaga, arXiv 2109.05493).
+and its recoloured self){" and what the network attends to" if facts["attends"] else ""}. It is {what},
+by LEA-Net (Katafuchi & Tokunaga, arXiv 2109.05493).
 
     leanet predict my-images/ --detector THIS-FOLDER
 
@@ -49,8 +55,8 @@ Of images that the network had not seen, cross-validated:
 {_table(at)}
 Threshold {at.value:.4f}, by the criterion {at.criterion}. Intervals are of 95 % and know how many images there
 were, not how much one network differs from the next. F1 and precision hold where {images["positives"]} of
-{images["positives"] + images["negatives"]} images are anomalous. The figures are those of single networks; the
-detector is the mean of all, and was never measured on images of its own: all were used.
+{images["positives"] + images["negatives"]} images are anomalous. The figures are those of {measured_on};
+the detector itself was never measured on images of its own: all were used.
 {chosen}{doubts}
 ## The probability
 

@@ -18,7 +18,7 @@ from servers import mlflow_model
 
 from leanet import Detector
 from leanet.core import paths
-from leanet.detector.registry import register
+from leanet.packaging.registry import register
 from leanet.tracking import store
 
 WITHOUT_TORCH = """
@@ -39,12 +39,20 @@ def detector(attending):
 
 
 @pytest.fixture(scope="module")
+def of_folds(ensemble):
+    return Detector.load(ensemble.root / paths.DETECTOR, "cpu")
+
+
+@pytest.fixture(scope="module")
 def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
 
 
-def test_onnx_says_the_same_without_torch(attending, detector, images, tmp_path):
-    done = attending.run("python", "-m", "leanet", "export", str(tmp_path / "detector.onnx"))
+@pytest.mark.parametrize("project", ["attending", "ensemble"])
+def test_onnx_says_the_same_without_torch(project, request, images, tmp_path):
+    project = request.getfixturevalue(project)
+    detector = Detector.load(project.root / paths.DETECTOR, "cpu")
+    done = project.run("python", "-m", "leanet", "export", str(tmp_path / "detector.onnx"))
     assert done.returncode == 0, done.stderr
     np.save(tmp_path / "images.npy", images)
     files = [str(tmp_path / name) for name in ("detector.onnx", "images.npy", "found.npz")]
@@ -53,19 +61,27 @@ def test_onnx_says_the_same_without_torch(attending, detector, images, tmp_path)
     np.testing.assert_allclose(found["score"], judged.scores, atol=1e-5)
     np.testing.assert_allclose(found["map"], judged.maps, atol=1e-3)
     np.testing.assert_allclose(found["attention"], judged.attention, atol=1e-5)
+    np.testing.assert_allclose(found["features"], judged.features, atol=1e-4)
 
 
-def test_an_exported_program_says_the_same(attending, detector, images, tmp_path):
-    assert attending.run("python", "-m", "leanet", "export", str(tmp_path / "detector.pt2")).returncode == 0
+def test_an_exported_program_says_the_same(ensemble, of_folds, images, tmp_path):
+    assert ensemble.run("python", "-m", "leanet", "export", str(tmp_path / "detector.pt2")).returncode == 0
     facts = {"threshold": "", "side": ""}
     program = torch.export.load(tmp_path / "detector.pt2", extra_files=facts).module()
-    assert (float(facts["threshold"]), int(facts["side"])) == (detector.threshold.value, 32)
-    judged = detector.predict(images)
+    assert (float(facts["threshold"]), int(facts["side"])) == (of_folds.threshold.value, 32)
+    judged = of_folds.predict(images)
     for count in (1, 7):
-        scores, maps, attention = program(torch.from_numpy(images[:count]))
+        scores, maps, attention, *_ = program(torch.from_numpy(images[:count]))
         np.testing.assert_allclose(scores.detach(), judged.scores[:count], atol=1e-6)
         np.testing.assert_allclose(maps.detach(), judged.maps[:count], atol=1e-4)
         np.testing.assert_allclose(attention.detach(), judged.attention[:count], atol=1e-6)
+
+
+def test_a_light_detector_has_no_exported_program(attending):
+    done = attending.run("python", "-m", "leanet", "export", "detector.pt2")
+    assert done.stderr == (
+        "leanet: detector.pt2: a light detector is an ONNX graph; of package.kind: ensemble there is a .pt2\n"
+    )
 
 
 def test_another_format_is_said(attending):

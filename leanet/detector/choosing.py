@@ -1,0 +1,78 @@
+"""Choosing a threshold on out-of-fold scores: each image judged by a network that never saw it."""
+
+import math
+
+import numpy as np
+
+from leanet.detector.criterion import Criterion
+from leanet.detector.threshold import Rate, Threshold
+from leanet.evaluation.rates import LEVEL, best_threshold, clopper_pearson
+
+
+def line(criterion: Criterion, scores: np.ndarray, labels: np.ndarray) -> float:
+    """The score that meets `criterion`, halfway between two; those above it are called anomalous.
+
+    It errs no more than it has to: with recall R, of the thresholds with the fewest false alarms it is that of the
+    highest recall; with false alarms A, of those with the highest recall that of the fewest false alarms.
+    """
+    if criterion.name == "best-f1":
+        return best_threshold(labels, scores)[1]
+    found, raised = np.sort(scores[labels == 1]), np.sort(scores[labels == 0])
+    if criterion.name == "recall":
+        lowest = found[math.floor(len(found) * (1 - criterion.rate) + 1e-9)]  # missed are as many as may be
+        below = raised[raised < lowest].max(initial=0)
+        return float((below + scores[scores > below].min(initial=1)) / 2)
+    highest = raised[::-1][math.floor(len(raised) * criterion.rate + 1e-9)]
+    above = found[found > highest].min(initial=1)
+    return float((above + scores[scores < above].max(initial=0)) / 2)
+
+
+def choose(criterion: Criterion, scores: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> Threshold:
+    """The threshold that meets `criterion` on out-of-fold scores (N,), with labels (N,) of 0 and 1 and folds (N,).
+
+    Rates are counted on all images, with intervals after Clopper & Pearson (1934). They were made for a threshold
+    that is there before the images; simulations show those of a recall or false-alarm criterion to hold here, too,
+    in 95 %, and those of the best F1 when each is one of 97.5 % (tests/detector/test_threshold.py). F1 and
+    precision rise with recall and fall with false alarms: their intervals are between the corners of both rates'.
+    """
+    value = line(criterion, scores, labels)
+    positives, negatives = int(labels.sum()), int((labels == 0).sum())
+    found, raised = (int((scores[labels == label] > value).sum()) for label in (1, 0))
+    halved = 1 - (1 - LEVEL) / 2
+    level = halved if criterion.name == "best-f1" else LEVEL
+    corners = clopper_pearson(found, positives, halved), clopper_pearson(raised, negatives, halved)
+    held_out = [0, 0]
+    for fold in np.unique(folds):
+        own = folds == fold
+        if not labels[~own].any() or labels[~own].all():
+            continue
+        limit = line(criterion, scores[~own], labels[~own])
+        for label in (0, 1):
+            held_out[label] += int((scores[own & (labels == label)] > limit).sum())
+
+    def joint(figure) -> Rate:
+        """Of a figure of true and false positives, at the counts and at the corners of their rates."""
+        (low, high), (few, many) = corners
+        return Rate(
+            figure(found, raised),
+            figure(low * positives, many * negatives),
+            figure(high * positives, few * negatives),
+        )
+
+    def precision(found: float, raised: float) -> float:
+        return found / (found + raised) if found + raised else 0.0
+
+    def f1(found: float, raised: float) -> float:
+        return 2 * found / (found + raised + positives)
+
+    return Threshold(
+        criterion=str(criterion),
+        value=value,
+        recall=Rate(found / positives, *clopper_pearson(found, positives, level)),
+        false_alarms=Rate(raised / negatives, *clopper_pearson(raised, negatives, level)),
+        precision=joint(precision),
+        f1=joint(f1),
+        f1_held_out=f1(held_out[1], held_out[0]),
+        positives=positives,
+        negatives=negatives,
+    )

@@ -1,0 +1,209 @@
+"""Making a detector: which row, its networks, and what they say of images that they never saw."""
+
+import json
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.numpy import save as save_arrays
+from torch import Tensor
+
+from leanet.attention import rows as row_names
+from leanet.color.lab import from_bytes
+from leanet.core import paths
+from leanet.core.arrays import ArrayFile
+from leanet.core.device import one_core_a_thread
+from leanet.core.errors import InputError
+from leanet.core.files import sha256
+from leanet.core.parallel import in_order
+from leanet.core.progress import Progress
+from leanet.detector.calibration import Calibration
+from leanet.detector.choosing import choose as choose_threshold
+from leanet.detector.criterion import Criterion
+from leanet.detector.detector import GRAPH, KNOWN
+from leanet.detector.drift import STATISTICS, statistics
+from leanet.detector.ensemble import PARTS, Ensemble, Member, joined, mean_color, member_of
+from leanet.evaluation import predictions
+from leanet.evaluation.baselines import BORDER_HISTOGRAM
+from leanet.evaluation.scores import RowScores, Undefined, score_row
+from leanet.evaluation.shortcuts import border_tells
+from leanet.images.imageset import ImageSet
+from leanet.packaging.export import metadata
+from leanet.packaging.graph import program, write_light
+from leanet.packaging.settings import Package
+
+BATCH = 16  # images
+GALLERY = 100  # images of each class to find the nearest among, at most
+THUMBNAIL = 96  # pixels along the side that these are kept in
+
+
+def choose(package: Package, rows: list[str], dataset: str, folds: int) -> tuple[str, int, RowScores]:
+    """The row of the highest F1, its point (0: none) by all folds together, and its figures.
+
+    folds: of the first repeat. What `package` names is taken as it is.
+
+    Raises:
+        InputError: no row has an F1.
+    """
+    candidates = [package.row] if package.row else rows
+    scores = {row: score_row(predictions.read(paths.cv(dataset, row)), folds) for row in candidates}
+    defined = {row: each.f1.mean for row, each in scores.items() if not isinstance(each.f1.mean, Undefined)}
+    if not defined:
+        raise InputError(f"no row of {dataset} has an F1 to choose by; name one as package.row in params.yaml")
+    row = max(defined, key=defined.get)
+    if row_names.parts(row).external is None:
+        return row, 0, scores[row]
+    return row, package.point or scores[row].paper_point, scores[row]
+
+
+def border(dataset: str, folds: int) -> float | None:
+    """The AUROC of the baseline border-histogram, if the border tells the classes apart by more than chance."""
+    auroc = score_row(predictions.read(paths.cv(dataset, BORDER_HISTOGRAM)), folds).auroc
+    return round(auroc.mean, 2) if border_tells(auroc) else None
+
+
+def assemble(
+    facts: dict,
+    weights: list[list[dict[str, Tensor]]],
+    light: list[dict[str, Tensor]] | None,
+    data: ImageSet,
+    device: torch.device,
+) -> tuple[dict, dict[str, np.ndarray], Ensemble]:
+    """What is known of a detector, as Detector has it, and its networks.
+
+    facts: what the detector is to say of itself, among it kind, row, point (0: none), recipe, map_scale,
+    pretrained, border and criterion. weights: of PARTS of each fold of the first repeat. light: those of the light
+    network, None for an ensemble of the folds' networks.
+    """
+    facts = facts | {"side": data.side}
+    folds = [member_of(facts, each) for each in weights]
+    margins, known_statistics = _out_of_fold([_ready(member, device) for member in folds], data, device)
+    calibration = Calibration.fit(margins, data.labels)
+    members = folds if light is None else [member_of(facts, light)]
+    labels, in_folds = data.labels.astype(np.uint8), data.first_tested_in.astype(np.int16)
+    threshold = choose_threshold(
+        Criterion.parse(facts["criterion"]), calibration.probabilities(margins), labels, in_folds
+    )
+    facts |= {
+        "attends": members[0].network.external is not None,
+        "calibration": vars(calibration),
+        "threshold": threshold.facts,
+        "images": data.manifest["path"].tolist(),
+    }
+    places = _gallery(data)
+    images = data.images[places]
+    # One look is enough to find what looks alike.
+    of_gallery = [member_of(facts | {"kind": "light"}, _weights(member)) for member in members]
+    known = {
+        "margins": margins,
+        "labels": labels,
+        "folds": in_folds,
+        "statistics": known_statistics,
+        "gallery": places,
+        "thumbnails": _thumbnails(images),
+        "embeddings": _embeddings([_ready(member, device) for member in of_gallery], images, device),
+    }
+    return facts, known, Ensemble([member.to("cpu") for member in members], calibration).eval()
+
+
+def save(
+    folder: Path, facts: dict, known: dict[str, np.ndarray], ensemble: Ensemble, images: ArrayFile | np.ndarray
+) -> None:
+    """Write a detector to `folder`, which is there and empty; images: those that it was made from."""
+    if facts["kind"] == "light":
+        exported = program(ensemble, facts["side"])
+        how = {"attends": facts["attends"]}
+        facts = facts | {"network_in": write_light(exported, folder / GRAPH, metadata(facts), images, **how)}
+        names = [GRAPH]
+    else:
+        facts = facts | {
+            "members": [[f"{part}{i}.safetensors" for part in PARTS] for i in range(len(ensemble.members))]
+        }
+        for files_, member in zip(facts["members"], ensemble.members, strict=True):
+            for name, part in zip(files_, _weights(member), strict=True):
+                # Not safetensors' own save_file: nobody but its owner could read what it writes.
+                (folder / name).write_bytes(save_arrays({key: array.numpy() for key, array in part.items()}))
+        names = [name for files_ in facts["members"] for name in files_]
+    (folder / KNOWN).write_bytes(save_arrays({name: np.ascontiguousarray(array) for name, array in known.items()}))
+    facts = facts | {"files": {name: sha256(folder / name) for name in [*names, KNOWN]}}
+    (folder / paths.FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _ready(member: Member, device: torch.device) -> Member:
+    return member.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+
+
+def _weights(member: Member) -> list[dict[str, Tensor]]:
+    """Of PARTS, on the CPU."""
+    return [
+        {
+            key: tensor.detach().cpu().contiguous()
+            for key, tensor in member.get_submodule(part).state_dict().items()
+        }
+        for part in PARTS
+    ]
+
+
+def _out_of_fold(members: list[Member], data: ImageSet, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
+    """Margins (N,) and statistics of the maps (N, 4), each image's by the member of the fold it is tested in."""
+    margins = np.empty(len(data.labels), np.float32)
+    found = np.empty((len(data.labels), len(STATISTICS)), np.float32)
+    busy = [Lock() for _ in members]
+
+    @torch.inference_mode()
+    def judged(
+        fold: int, places: np.ndarray, images: np.ndarray
+    ) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+        with busy[fold]:
+            rgb = from_bytes(torch.from_numpy(images).to(device))
+            said, maps, *_ = members[fold](rgb)
+        return fold, places, said.cpu().numpy(), statistics(mean_color(rgb).cpu().numpy(), maps.cpu().numpy())
+
+    with Progress(len(data.labels), "out-of-fold scores") as progress, one_core_a_thread(device) as threads:
+        batches = ((fold, places, data.images[places]) for fold, places in _in_turn(data, len(members)))
+        for fold, places, said, described in in_order(judged, batches, threads):
+            margins[places], found[places] = said, described
+            progress.step(len(places), fold=fold)
+    return margins, found
+
+
+def _in_turn(data: ImageSet, folds: int) -> Iterator[tuple[int, np.ndarray]]:
+    """The folds and places of batches: the first of all folds, then the second of all, for all members to work."""
+    tested = [data.tested(fold) for fold in range(folds)]
+    for start in range(0, max(map(len, tested)), BATCH):
+        for fold, places in enumerate(tested):
+            if len(batch := places[start : start + BATCH]):
+                yield fold, batch
+
+
+def _gallery(data: ImageSet) -> np.ndarray:
+    """Which images of each class are shown beside a new one, (G,)."""
+    draw = np.random.default_rng(0)
+    classes = (np.flatnonzero(data.labels == label) for label in (0, 1))
+    return np.concatenate([np.sort(draw.permutation(members)[:GALLERY]) for members in classes])
+
+
+def _thumbnails(images: np.ndarray) -> np.ndarray:
+    """Images, uint8 (G, side, side, 3), at THUMBNAIL pixels at most."""
+    side = min(THUMBNAIL, images.shape[1])
+    return np.stack([np.asarray(Image.fromarray(image).resize((side, side))) for image in images])
+
+
+def _embeddings(members: list[Member], images: np.ndarray, device: torch.device) -> np.ndarray:
+    """Features of the images of the gallery, float16 (G, D)."""
+    busy = [Lock() for _ in members]
+
+    @torch.inference_mode()
+    def seen(batch: torch.Tensor, fold: int) -> torch.Tensor:
+        with busy[fold]:
+            return members[fold](from_bytes(batch.to(device)))[3].cpu()
+
+    batches = product(torch.from_numpy(images).split(BATCH), range(len(members)))
+    with one_core_a_thread(device) as threads:
+        parts = list(in_order(seen, batches, threads))
+    of_batches = (parts[start : start + len(members)] for start in range(0, len(parts), len(members)))
+    return np.concatenate([joined(each).numpy() for each in of_batches]).astype(np.float16)
