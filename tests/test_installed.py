@@ -33,12 +33,6 @@ IMPORTED_AS = {
     "ruamel.yaml": "ruamel",
     "dvc-s3": "dvc_s3",
 }
-    "pyyaml": "yaml",
-    "scikit-image": "skimage",
-    "scikit-learn": "sklearn",
-    "ruamel.yaml": "ruamel",
-    "dvc-s3": "dvc_s3",
-}
 
 
 def build(kind: str, source: Path, to: Path) -> Path:
