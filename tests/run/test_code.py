@@ -22,7 +22,7 @@ WORDS = {
     "leanet/attention/settings.py": ("a number above 0 and below 1", "a share"),
     "leanet/cli/prune.py": ("    pass\n", '    parser.add_argument("--dry-run", action="store_true")\n'),
     "leanet/detector/criterion.py": ("0 < level <= 1", "0.5 < level <= 1"),
-    "leanet/evaluation/counts.py": ("LEVEL = 0.95", "LEVEL = 0.9"),
+    "leanet/evaluation/rates.py": ("LEVEL = 0.95", "LEVEL = 0.9"),
     "leanet/report/page.py": ("SIDE = 128", "SIDE = 96"),
     "leanet/attention/leanet.py": ("has no such attention point", "lacks this attention point"),
     "leanet/attention/detect.py": ("    dtype: torch.dtype,\n", '    dtype: "torch.dtype",  # a comment\n'),
