@@ -17,7 +17,7 @@ from leanet.core.files import sha256
 from leanet.core.parallel import in_order
 from leanet.detector.calibration import Calibration, at_prevalence
 from leanet.detector.criterion import Criterion
-from leanet.detector.drift import statistics
+from leanet.detector.drift import Drift, compare, statistics
 from leanet.detector.found import Networks
 from leanet.detector.threshold import Threshold
 from leanet.images.preparation import prepare
@@ -59,8 +59,9 @@ class Detector:
 
     facts: what it is: kind, data set, row, point, side, recipe, calibration, threshold, cross-validated scores,
     provenance. known: arrays over the images that it was made from, in the order of facts["images"]: margins,
-    labels and folds, each image judged by a network that never saw it; statistics (leanet.detector.drift);
-    features and thumbnails of some of them.
+    labels and folds, each image judged by a network that never saw it; of some of them, at the places `sample`,
+    statistics (leanet.detector.drift) by its own networks; of some of these, at the places `gallery`, features and
+    thumbnails.
     """
 
     def __init__(self, facts: dict, known: dict[str, np.ndarray], networks: Networks):
@@ -159,6 +160,10 @@ class Detector:
         batches = ((batch, prevalence) for batch in read(images, self.side, self.networks.batch))
         with closing(in_order(self._judge, batches, self.networks.threads)) as judged:
             yield from judged
+
+    def drift(self, new: np.ndarray) -> list[Drift]:
+        """How statistics of new images (N, 4) lie to those of the images that it was made from."""
+        return compare(self.known["statistics"], self.known["labels"][self.known["sample"]], new)
 
     def nearest(self, features: np.ndarray, count: int) -> tuple[list[tuple[str, float, np.ndarray]], ...]:
         """The normal and the anomalous training images that look most like one, by its features (D,).

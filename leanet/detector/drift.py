@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import kolmogorov
 
 STATISTICS = ("lightness", "chroma", "map mean", "map 99th percentile")  # L*, C*, and twice ΔE₀₀
-OF_MAPS = (2, 3)
 FEWEST = 8  # images: no shift of fewer is told from chance
 UNLIKELY, FAR = 0.001, 0.3  # a p value below and a distance above these are a warning
+SHARES = np.linspace(0, 1, 41)  # of anomalous images among the new ones, which nobody knows
 
 
 def statistics(color: np.ndarray, maps: np.ndarray) -> np.ndarray:
@@ -18,13 +19,15 @@ def statistics(color: np.ndarray, maps: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Drift:
-    """How one statistic of new images lies to that of the training normals.
+    """How one statistic of new images lies to that of the training images.
 
-    distance: the largest between both distribution functions (two-sample Kolmogorov-Smirnov), 0 to 1.
+    known, new: medians. distance: the largest between both distribution functions (Kolmogorov-Smirnov), 0 to 1,
+    where as many of the training images are anomalous as fits the new ones best. p: how likely a larger one is
+    by chance, or less likely than that.
     """
 
     statistic: str
-    known: float  # medians
+    known: float
     new: float
     distance: float
     p: float
@@ -35,26 +38,37 @@ class Drift:
 
     def __str__(self) -> str:
         return (
-            f"{self.statistic} {self.new:.1f}, of the normal training images {self.known:.1f} (medians; "
+            f"{self.statistic} {self.new:.1f}, of the training images {self.known:.1f} (medians; "
             f"Kolmogorov-Smirnov distance {self.distance:.2f}, p {self.p:.1g})"
         )
 
 
-def compare(known: np.ndarray, new: np.ndarray, called: np.ndarray) -> list[Drift]:
-    """A Drift for each of STATISTICS that there are images enough for.
+def compare(known: np.ndarray, labels: np.ndarray, new: np.ndarray) -> list[Drift]:
+    """A Drift for each of STATISTICS; none of fewer than FEWEST images.
 
-    known: (M, 4) of the normal training images, their maps made by colourisers that did not know them. new: (N, 4)
-    of new ones. called: (N,) bool, which of them the detector calls anomalous: those shall have other maps.
+    known: (M, 4) of training images, by the very networks that judge the new ones; labels: (M,) of 0 and 1, both
+    present. new: (N, 4). What is anomalous among the new images does not count as drift, however much it is: of
+    all shares of anomalous images, the training images are weighted by the one that comes nearest to the new ones.
     """
     if len(new) < FEWEST:
         return []
-    from scipy.stats import ks_2samp  # here: it takes as long to load as all else that judges an image
+    return [Drift(name, *_nearest(known[:, at], labels, new[:, at])) for at, name in enumerate(STATISTICS)]
 
-    drifts = []
-    for column, name in enumerate(STATISTICS):
-        chosen = new[~called, column] if column in OF_MAPS else new[:, column]
-        if len(chosen) >= FEWEST:
-            test = ks_2samp(known[:, column], chosen)
-            medians = float(np.median(known[:, column])), float(np.median(chosen))
-            drifts.append(Drift(name, *medians, float(test.statistic), float(test.pvalue)))
-    return drifts
+
+def _nearest(known: np.ndarray, labels: np.ndarray, new: np.ndarray) -> tuple[float, float, float, float]:
+    """Medians of known and new values, their distance at the best of SHARES, and its p."""
+    places = np.sort(np.concatenate([known, new]))
+    below = [
+        np.searchsorted(np.sort(values), places, side="right") / len(values)
+        for values in (known[labels == 0], known[labels == 1], new)
+    ]
+    mixtures = below[0] + SHARES[:, None] * (below[1] - below[0])
+    distances = np.abs(mixtures - below[2]).max(axis=1)
+    best = int(distances.argmin())
+    share, distance = SHARES[best], float(distances[best])
+    anomalous = int(labels.sum())
+    # As many images as a mean with these weights is worth (Kish 1965).
+    worth = 1 / ((1 - share) ** 2 / (len(labels) - anomalous) + share**2 / anomalous)
+    p = float(kolmogorov(np.sqrt(worth * len(new) / (worth + len(new))) * distance))
+    median = places[np.searchsorted(mixtures[best], 0.5)]
+    return float(median), float(np.median(new)), distance, p

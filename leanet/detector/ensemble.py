@@ -87,8 +87,8 @@ class Ensemble(nn.Module):
         rgb = from_bytes(images)
         margins, maps, attention, features = zip(*(member(rgb) for member in self.members), strict=True)
         scores = [torch.sigmoid(self.calibration.slope * each + self.calibration.intercept) for each in margins]
-        seen = None if attention[0] is None else _mean(attention)
-        return _mean(scores), _mean(maps), seen, joined(features), mean_color(rgb)
+        seen = None if attention[0] is None else mean(attention)
+        return mean(scores), mean(maps), seen, joined(features), mean_color(rgb)
 
 
 def joined(features: Sequence[Tensor]) -> Tensor:
@@ -102,7 +102,7 @@ def mean_color(rgb: Tensor) -> Tensor:
     return torch.stack([lightness.mean(dim=(1, 2)), (a**2 + b**2).sqrt().mean(dim=(1, 2))], dim=1)
 
 
-def _mean(parts: Sequence[Tensor]) -> Tensor:
+def mean(parts: Sequence[Tensor]) -> Tensor:
     """One after the other: a stack of all would be as large again."""
     total = parts[0]
     for part in parts[1:]:

@@ -13,7 +13,6 @@ import numpy as np
 
 from leanet.core.errors import InputError
 from leanet.core.progress import Progress
-from leanet.detector import drift
 from leanet.detector.criterion import Criterion
 from leanet.detector.detector import Detector
 from leanet.detector.reading import find
@@ -94,8 +93,7 @@ def predict(
                 progress.step(len(faults))
             seen.append(judged.statistics)
             called += judged.labels.tolist()
-    known = judge.known["statistics"][judge.known["labels"] == 0]
-    for each in drift.compare(known, np.concatenate(seen), np.array(called, bool)):
+    for each in judge.drift(np.concatenate(seen)):
         if each.is_far:
             print(f"warning: these images are not of the kind that the detector knows: {each}", file=sys.stderr)
     good = len(files) - unreadable

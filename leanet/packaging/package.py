@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from threading import Lock
 
@@ -25,8 +25,8 @@ from leanet.detector.calibration import Calibration
 from leanet.detector.choosing import choose as choose_threshold
 from leanet.detector.criterion import Criterion
 from leanet.detector.detector import GRAPH, KNOWN
-from leanet.detector.drift import STATISTICS, statistics
-from leanet.detector.ensemble import PARTS, Ensemble, Member, joined, mean_color, member_of
+from leanet.detector.drift import statistics
+from leanet.detector.ensemble import PARTS, Ensemble, Member, joined, mean, mean_color, member_of
 from leanet.evaluation import predictions
 from leanet.evaluation.baselines import BORDER_HISTOGRAM
 from leanet.evaluation.scores import RowScores, Undefined, score_row
@@ -37,7 +37,8 @@ from leanet.packaging.graph import program, write_light
 from leanet.packaging.settings import Package
 
 BATCH = 16  # images
-GALLERY = 100  # images of each class to find the nearest among, at most
+SAMPLE = 256  # images of each class that the detector itself judges, at most
+GALLERY = 100  # of these, to find the nearest among
 THUMBNAIL = 96  # pixels along the side that these are kept in
 
 
@@ -81,7 +82,7 @@ def assemble(
     """
     facts = facts | {"side": data.side}
     folds = [member_of(facts, each) for each in weights]
-    margins, known_statistics = _out_of_fold([_ready(member, device) for member in folds], data, device)
+    margins = _out_of_fold([_ready(member, device) for member in folds], data, device)
     calibration = Calibration.fit(margins, data.labels)
     members = folds if light is None else [member_of(facts, light)]
     labels, in_folds = data.labels.astype(np.uint8), data.first_tested_in.astype(np.int16)
@@ -94,18 +95,19 @@ def assemble(
         "threshold": threshold.facts,
         "images": data.manifest["path"].tolist(),
     }
-    places = _gallery(data)
-    images = data.images[places]
-    # One look is enough to find what looks alike.
-    of_gallery = [member_of(facts | {"kind": "light"}, _weights(member)) for member in members]
+    sample, gallery = _drawn(data, SAMPLE), _drawn(data, GALLERY)
+    # One look is enough for maps, and to find what looks alike.
+    looking = [member_of(facts | {"kind": "light"}, _weights(member)) for member in members]
+    known_statistics, features = _own([_ready(member, device) for member in looking], data.images[sample], device)
     known = {
         "margins": margins,
         "labels": labels,
         "folds": in_folds,
+        "sample": sample,
         "statistics": known_statistics,
-        "gallery": places,
-        "thumbnails": _thumbnails(images),
-        "embeddings": _embeddings([_ready(member, device) for member in of_gallery], images, device),
+        "gallery": gallery,
+        "thumbnails": _thumbnails(data.images[gallery]),
+        "embeddings": features[np.isin(sample, gallery)].astype(np.float16),
     }
     return facts, known, Ensemble([member.to("cpu") for member in members], calibration).eval()
 
@@ -148,27 +150,23 @@ def _weights(member: Member) -> list[dict[str, Tensor]]:
     ]
 
 
-def _out_of_fold(members: list[Member], data: ImageSet, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
-    """Margins (N,) and statistics of the maps (N, 4), each image's by the member of the fold it is tested in."""
+def _out_of_fold(members: list[Member], data: ImageSet, device: torch.device) -> np.ndarray:
+    """Margins (N,), each image's by the member of the fold it is tested in."""
     margins = np.empty(len(data.labels), np.float32)
-    found = np.empty((len(data.labels), len(STATISTICS)), np.float32)
     busy = [Lock() for _ in members]
 
     @torch.inference_mode()
-    def judged(
-        fold: int, places: np.ndarray, images: np.ndarray
-    ) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+    def judged(fold: int, places: np.ndarray, images: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
         with busy[fold]:
-            rgb = from_bytes(torch.from_numpy(images).to(device))
-            said, maps, *_ = members[fold](rgb)
-        return fold, places, said.cpu().numpy(), statistics(mean_color(rgb).cpu().numpy(), maps.cpu().numpy())
+            said, *_ = members[fold](from_bytes(torch.from_numpy(images).to(device)))
+        return fold, places, said.cpu().numpy()
 
     with Progress(len(data.labels), "out-of-fold scores") as progress, one_core_a_thread(device) as threads:
         batches = ((fold, places, data.images[places]) for fold, places in _in_turn(data, len(members)))
-        for fold, places, said, described in in_order(judged, batches, threads):
-            margins[places], found[places] = said, described
+        for fold, places, said in in_order(judged, batches, threads):
+            margins[places] = said
             progress.step(len(places), fold=fold)
-    return margins, found
+    return margins
 
 
 def _in_turn(data: ImageSet, folds: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -180,11 +178,11 @@ def _in_turn(data: ImageSet, folds: int) -> Iterator[tuple[int, np.ndarray]]:
                 yield fold, batch
 
 
-def _gallery(data: ImageSet) -> np.ndarray:
-    """Which images of each class are shown beside a new one, (G,)."""
+def _drawn(data: ImageSet, most: int) -> np.ndarray:
+    """Places of at most so many images of each class; a smaller draw is a part of a larger one, in its order."""
     draw = np.random.default_rng(0)
     classes = (np.flatnonzero(data.labels == label) for label in (0, 1))
-    return np.concatenate([np.sort(draw.permutation(members)[:GALLERY]) for members in classes])
+    return np.concatenate([np.sort(draw.permutation(members)[:most]) for members in classes])
 
 
 def _thumbnails(images: np.ndarray) -> np.ndarray:
@@ -193,17 +191,23 @@ def _thumbnails(images: np.ndarray) -> np.ndarray:
     return np.stack([np.asarray(Image.fromarray(image).resize((side, side))) for image in images])
 
 
-def _embeddings(members: list[Member], images: np.ndarray, device: torch.device) -> np.ndarray:
-    """Features of the images of the gallery, float16 (G, D)."""
+def _own(members: list[Member], images: np.ndarray, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
+    """What the detector itself finds in images: statistics (K, 4), and features (K, D)."""
     busy = [Lock() for _ in members]
 
     @torch.inference_mode()
-    def seen(batch: torch.Tensor, fold: int) -> torch.Tensor:
+    def seen(batch: Tensor, fold: int) -> tuple[Tensor, Tensor, Tensor]:
+        rgb = from_bytes(batch.to(device))
         with busy[fold]:
-            return members[fold](from_bytes(batch.to(device)))[3].cpu()
+            _, maps, _, features = members[fold](rgb)
+        return mean_color(rgb).cpu(), maps.cpu(), features.cpu()
 
+    described, features = [], []
     batches = product(torch.from_numpy(images).split(BATCH), range(len(members)))
     with one_core_a_thread(device) as threads:
-        parts = list(in_order(seen, batches, threads))
-    of_batches = (parts[start : start + len(members)] for start in range(0, len(parts), len(members)))
-    return np.concatenate([joined(each).numpy() for each in of_batches]).astype(np.float16)
+        found = in_order(seen, batches, threads)
+        while of_members := list(islice(found, len(members))):
+            colors, maps, seen_by = zip(*of_members, strict=True)
+            described.append(statistics(colors[0].numpy(), mean(maps).numpy()))
+            features.append(joined(seen_by).numpy())
+    return np.concatenate(described), np.concatenate(features)

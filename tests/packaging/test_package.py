@@ -26,7 +26,7 @@ from leanet.evaluation import predictions
 from leanet.images import imageset
 from leanet.packaging import graph, package
 from leanet.packaging.card import card
-from leanet.packaging.package import _embeddings, _out_of_fold
+from leanet.packaging.package import _drawn, _out_of_fold, _own
 
 CPU, FLOAT = torch.device("cpu"), torch.float32
 
@@ -89,6 +89,7 @@ def test_a_light_detector_says_what_its_network_says_in_one_look(light, attendin
     margins, attention = one_look(network_of(network), images, maps)
     judged = light.predict(images)
     np.testing.assert_allclose(judged.maps, maps, atol=0.02)  # its colouriser lies in float16
+    np.testing.assert_allclose(light.known["statistics"], judged.statistics[light.known["sample"]], atol=0.05)
     np.testing.assert_allclose(judged.attention, attention, atol=1e-3)
     said = log_odds(light.calibration.probabilities(margins))
     assert light.facts["network_in"] == "int8"
@@ -106,7 +107,6 @@ def test_its_estimates_are_one_look_of_the_folds_networks_at_images_that_they_ne
         maps = maps_of(unet_of(unet), data.images[tested])
         margins, _ = one_look(network_of(weights), data.images[tested], maps)
         np.testing.assert_allclose(light.known["margins"][tested], margins, atol=1e-4)
-        np.testing.assert_allclose(light.known["statistics"][tested, 2], maps.mean(axis=(1, 2)), rtol=1e-4)
 
 
 def test_float16_stands_in_where_int8_would_lose_something(attending, data, tmp_path, monkeypatch):
@@ -151,12 +151,21 @@ def test_what_it_knows_of_its_images_is_the_same_bits_on_any_number_of_cores(det
     for count in (1, 2, 3):
         seen.clear()
         monkeypatch.setattr(parallel, "cores", lambda count=count: count)
-        known.append([*_out_of_fold(members, data, CPU), _embeddings(members, data.images[:], CPU)])
+        known.append([_out_of_fold(members, data, CPU), *_own(members, data.images[:], CPU)])
         assert seen == {1}
     for one, *others in zip(*known, strict=True):
         assert np.isfinite(one).all()
         assert all(np.array_equal(one, other) for other in others)
-    assert np.abs(detector.predict(data.images[:]).features - known[0][2]).max() < 1e-3
+    judged = detector.predict(data.images[:])
+    np.testing.assert_allclose(known[0][1], judged.statistics, atol=1e-2)
+    np.testing.assert_allclose(known[0][2], judged.features, atol=1e-3)
+
+
+def test_a_smaller_draw_is_a_part_of_a_larger_one(data):
+    few, all_ = _drawn(data, 2), _drawn(data, 100)
+    np.testing.assert_array_equal(data.labels[few], [0, 0, 1, 1])
+    assert sorted(all_) == list(range(len(data.labels)))
+    np.testing.assert_array_equal(all_[np.isin(all_, few)], few)
 
 
 def slow_members(folder: Path, facts: dict, images: np.ndarray):
