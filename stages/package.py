@@ -9,8 +9,9 @@ from leanet.detector.detector import Detector
 from leanet.images import imageset
 from leanet.images.settings import Dataset, Split
 from leanet.packaging.card import card
+from leanet.packaging.choice import choose
 from leanet.packaging.networks import Networks
-from leanet.packaging.package import assemble, border, choose, save
+from leanet.packaging.package import assemble, save
 from leanet.packaging.settings import Package
 from leanet.run import kept, stage
 from leanet.run.provenance import provenance
@@ -35,11 +36,11 @@ def main(
     dataset = package.dataset or next(iter(datasets))
     data = imageset.load(paths.split(dataset))
     folds = data.folds_per_repeat  # of the first repeat: each image is tested by one network
-    row, point, scores = choose(package, rows, dataset, folds)
+    choice = choose(package, rows, dataset, folds, data.side)
 
     sections = {"split": split, "augment": augment, "train_unet": train_unet, "train_leanet": train_leanet}
     how = {"recipe": recipe, "precision": precision, "device": device, "execution": execution}
-    networks = Networks(row, point, data, dataset, **sections, **how)
+    networks = Networks(choice.row, choice.point, data, dataset, **sections, **how)
     weights, outcomes = networks.of_folds()
     light, keys = networks.light() if package.kind == "light" else (None, [])
     keys += outcomes.keys
@@ -47,18 +48,14 @@ def main(
     facts = {
         "kind": package.kind,
         "dataset": dataset,
-        "row": row,
-        "point": point,
         "recipe": recipe,
         "preparation": vars(split.preparation),
         "unet_width": train_unet.width,
         "map_scale": train_leanet.map_scale,
         "pretrained": train_leanet.pretrained,
-        "border": border(dataset, folds),
         "criterion": package.criterion,
-        "chosen_among": [package.row] if package.row else rows,
-        "cross_validation": scores.numbers,
         "provenance": provenance(dataset, data),
+        **choice.facts,
     }
     with files.whole(paths.DETECTOR) as folder:
         save(folder, *assemble(facts, weights, light, data, devices.prepare(device)), data.images)
@@ -66,7 +63,9 @@ def main(
         (folder / "README.md").write_text(card(detector), encoding="utf-8")
     kept.drop_weights(kept.needed(kept.addresses("train_leanet")) - set(keys))
     print(
-        "\n".join([f"{row} of {dataset}: {detector.threshold.summary}", *map("note: {}".format, detector.doubts)])
+        "\n".join(
+            [f"{choice.row} of {dataset}: {detector.threshold.summary}", *map("note: {}".format, detector.doubts)]
+        )
     )
     return figures(outcomes)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from leanet.detector.criterion import Criterion
 from leanet.detector.threshold import Rate, Threshold
-from leanet.evaluation.rates import LEVEL, best_threshold, clopper_pearson
+from leanet.evaluation.rates import LEVEL, best_threshold, clopper_pearson, effective
 
 
 def line(criterion: Criterion, scores: np.ndarray, labels: np.ndarray) -> float:
@@ -27,8 +27,12 @@ def line(criterion: Criterion, scores: np.ndarray, labels: np.ndarray) -> float:
     return float((above + scores[scores < above].max(initial=0)) / 2)
 
 
-def choose(criterion: Criterion, scores: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> Threshold:
+def choose(
+    criterion: Criterion, scores: np.ndarray, labels: np.ndarray, folds: np.ndarray, groups: np.ndarray
+) -> Threshold:
     """The threshold that meets `criterion` on out-of-fold scores (N,), with labels (N,) of 0 and 1 and folds (N,).
+
+    groups: (N,), images of one number show one thing, and count as less than so many.
 
     Rates are counted on all images, with intervals after Clopper & Pearson (1934). They were made for a threshold
     that is there before the images; simulations show those of a recall or false-alarm criterion to hold here, too,
@@ -40,7 +44,12 @@ def choose(criterion: Criterion, scores: np.ndarray, labels: np.ndarray, folds: 
     found, raised = (int((scores[labels == label] > value).sum()) for label in (1, 0))
     halved = 1 - (1 - LEVEL) / 2
     level = halved if criterion.name == "best-f1" else LEVEL
-    corners = clopper_pearson(found, positives, halved), clopper_pearson(raised, negatives, halved)
+
+    def interval(hits: int, label: int, level: float) -> tuple[float, float]:
+        own = labels == label
+        return clopper_pearson(hits, int(own.sum()), level, independent=effective(groups[own]))
+
+    corners = interval(found, 1, halved), interval(raised, 0, halved)
     held_out = [0, 0]
     for fold in np.unique(folds):
         own = folds == fold
@@ -68,8 +77,8 @@ def choose(criterion: Criterion, scores: np.ndarray, labels: np.ndarray, folds: 
     return Threshold(
         criterion=str(criterion),
         value=value,
-        recall=Rate(found / positives, *clopper_pearson(found, positives, level)),
-        false_alarms=Rate(raised / negatives, *clopper_pearson(raised, negatives, level)),
+        recall=Rate(found / positives, *interval(found, 1, level)),
+        false_alarms=Rate(raised / negatives, *interval(raised, 0, level)),
         precision=joint(precision),
         f1=joint(f1),
         f1_held_out=f1(held_out[1], held_out[0]),

@@ -59,9 +59,9 @@ class Detector:
 
     facts: what it is: kind, data set, row, point, side, recipe, calibration, threshold, cross-validated scores,
     provenance. known: arrays over the images that it was made from, in the order of facts["images"]: margins,
-    labels and folds, each image judged by a network that never saw it; of some of them, at the places `sample`,
-    statistics (leanet.detector.drift) by its own networks; of some of these, at the places `gallery`, features and
-    thumbnails.
+    labels, folds and groups, each image judged by a network that never saw it; of some of them, at the places
+    `sample`, statistics (leanet.detector.drift) by its own networks; of some of these, at the places `gallery`,
+    features and thumbnails.
     """
 
     def __init__(self, facts: dict, known: dict[str, np.ndarray], networks: Networks):
@@ -113,7 +113,7 @@ class Detector:
         """The threshold that meets `criterion` on the images that it was made from, with its estimates."""
         from leanet.detector.choosing import choose  # loads scipy
 
-        return choose(criterion, self.scores, self.known["labels"], self.known["folds"])
+        return choose(criterion, self.scores, *(self.known[name] for name in ("labels", "folds", "groups")))
 
     @property
     def doubts(self) -> list[str]:

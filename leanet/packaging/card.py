@@ -10,10 +10,9 @@ def card(detector: Detector) -> str:
     Mitchell et al. 2019, "Model Cards for Model Reporting".
     """
     facts, at = detector.facts, detector.threshold
-    came, scores = facts["provenance"], facts["cross_validation"]
+    came = facts["provenance"]
     images = came["images"]
-    f1 = scores["f1"]
-    measured = f"{f1['mean']:.3f} ± {f1['deviation']:.3f}" if "mean" in f1 else f"undefined ({f1['undefined']})"
+    measured = _figure(facts["cross_validation"]["f1"])
     attends = f" at attention point {facts['point']}" if facts["attends"] else ""
     network = f"({facts['row']}{attends})"
     if facts["kind"] == "light":
@@ -22,8 +21,6 @@ def card(detector: Detector) -> str:
     else:
         what = f"the mean of {len(facts['members'])} networks {network} with a colouriser each, one a fold"
         measured_on = "its single networks"
-    rows = facts["chosen_among"]
-    chosen = f"Of {len(rows)} rows this one was taken for its F1, which flatters it.\n" if len(rows) > 1 else ""
     doubts = "".join(f"\n**{doubt[0].upper()}{doubt[1:]}.**\n" for doubt in detector.doubts)
     versions = ", ".join(f"{name} {version}" for name, version in came["versions"].items())
     lock = "".join(f"| `{path}` | `{digest}` |\n" for path, digest in came["dvc_lock"].items())
@@ -57,7 +54,11 @@ Threshold {at.value:.4f}, by the criterion {at.criterion}. Intervals are of 95 %
 were, not how much one network differs from the next. F1 and precision hold where {images["positives"]} of
 {images["positives"] + images["negatives"]} images are anomalous. The figures are those of {measured_on};
 the detector itself was never measured on images of its own: all were used.
-{chosen}{doubts}
+{doubts}
+## How it was chosen
+
+{_choice(facts)}
+
 ## The probability
 
 Platt's sigmoid of the networks' margins, fitted to the same unseen images. It holds where anomalies are as
@@ -77,6 +78,39 @@ Code of commit `{came["git_commit"] or "none"}`, the last that changed it{
 | input | hash in dvc.lock |
 |---|---|
 {lock}"""
+
+
+def _choice(facts: dict) -> str:
+    """Which others there were, and that the figures of the chosen one flatter it."""
+    rows = [(row, each, f"{each['parameters']:,}") for row, each in facts["candidates"].items()]
+    rows += [(f"{name} (baseline, no network)", each, "") for name, each in facts["baselines"].items()]
+    said = [
+        "Average precision, cross-validated, mean ± deviation of the folds:",
+        "| row | average precision | parameters |\n|---|---|---|\n"
+        + "\n".join(f"| {row} | {_figure(each['average_precision'])} | {size} |" for row, each, size in rows),
+    ]
+    if len(facts["candidates"]) > 1:
+        said.append(
+            "The row is the one with fewest parameters of those within one standard error of the best. It was "
+            "chosen on the very figures that this card gives, which flatters them."
+        )
+    if len(facts["points"]) > 1:
+        said.append(
+            f"Attention point {facts['point']} is the best by F1 of {', '.join(map(str, facts['points']))}, on "
+            "the test folds themselves: that flatters the figures, too."
+        )
+    said += [
+        f"**The baseline {name} does better**: by {each['difference']} in average precision on the same folds."
+        for name, each in facts["baselines"].items()
+        if each["better"]
+    ]
+    return "\n\n".join(said)
+
+
+def _figure(numbers: dict[str, float | str]) -> str:
+    if "undefined" in numbers:
+        return f"undefined ({numbers['undefined']})"
+    return f"{numbers['mean']:.3f} ± {numbers['deviation']:.3f}"
 
 
 def _table(at: Threshold) -> str:

@@ -1,4 +1,4 @@
-"""Making a detector: which row, its networks, and what they say of images that they never saw."""
+"""Making a detector: its networks, and what they say of images that they never saw."""
 
 import json
 from collections.abc import Iterator
@@ -12,59 +12,27 @@ from PIL import Image
 from safetensors.numpy import save as save_arrays
 from torch import Tensor
 
-from leanet.attention import rows as row_names
 from leanet.color.lab import from_bytes
 from leanet.core import paths
 from leanet.core.arrays import ArrayFile
 from leanet.core.device import one_core_a_thread
-from leanet.core.errors import InputError
 from leanet.core.files import sha256
 from leanet.core.parallel import in_order
 from leanet.core.progress import Progress
 from leanet.detector.calibration import Calibration
-from leanet.detector.choosing import choose as choose_threshold
+from leanet.detector.choosing import choose
 from leanet.detector.criterion import Criterion
 from leanet.detector.detector import GRAPH, KNOWN
 from leanet.detector.drift import statistics
 from leanet.detector.ensemble import PARTS, Ensemble, Member, joined, mean, mean_color, member_of
-from leanet.evaluation import predictions
-from leanet.evaluation.baselines import BORDER_HISTOGRAM
-from leanet.evaluation.scores import RowScores, Undefined, score_row
-from leanet.evaluation.shortcuts import border_tells
 from leanet.images.imageset import ImageSet
 from leanet.packaging.export import metadata
 from leanet.packaging.graph import program, write_light
-from leanet.packaging.settings import Package
 
 BATCH = 16  # images
 SAMPLE = 256  # images of each class that the detector itself judges, at most
 GALLERY = 100  # of these, to find the nearest among
 THUMBNAIL = 96  # pixels along the side that these are kept in
-
-
-def choose(package: Package, rows: list[str], dataset: str, folds: int) -> tuple[str, int, RowScores]:
-    """The row of the highest F1, its point (0: none) by all folds together, and its figures.
-
-    folds: of the first repeat. What `package` names is taken as it is.
-
-    Raises:
-        InputError: no row has an F1.
-    """
-    candidates = [package.row] if package.row else rows
-    scores = {row: score_row(predictions.read(paths.cv(dataset, row)), folds) for row in candidates}
-    defined = {row: each.f1.mean for row, each in scores.items() if not isinstance(each.f1.mean, Undefined)}
-    if not defined:
-        raise InputError(f"no row of {dataset} has an F1 to choose by; name one as package.row in params.yaml")
-    row = max(defined, key=defined.get)
-    if row_names.parts(row).external is None:
-        return row, 0, scores[row]
-    return row, package.point or scores[row].paper_point, scores[row]
-
-
-def border(dataset: str, folds: int) -> float | None:
-    """The AUROC of the baseline border-histogram, if the border tells the classes apart by more than chance."""
-    auroc = score_row(predictions.read(paths.cv(dataset, BORDER_HISTOGRAM)), folds).auroc
-    return round(auroc.mean, 2) if border_tells(auroc) else None
 
 
 def assemble(
@@ -86,9 +54,9 @@ def assemble(
     calibration = Calibration.fit(margins, data.labels)
     members = folds if light is None else [member_of(facts, light)]
     labels, in_folds = data.labels.astype(np.uint8), data.first_tested_in.astype(np.int16)
-    threshold = choose_threshold(
-        Criterion.parse(facts["criterion"]), calibration.probabilities(margins), labels, in_folds
-    )
+    groups = data.manifest["group"].to_numpy(np.int32)
+    scores = calibration.probabilities(margins)
+    threshold = choose(Criterion.parse(facts["criterion"]), scores, labels, in_folds, groups)
     facts |= {
         "attends": members[0].network.external is not None,
         "calibration": vars(calibration),
@@ -103,6 +71,7 @@ def assemble(
         "margins": margins,
         "labels": labels,
         "folds": in_folds,
+        "groups": groups,
         "sample": sample,
         "statistics": known_statistics,
         "gallery": gallery,

@@ -14,16 +14,17 @@ CRITERIA = ("best-f1", "recall 0.9", "recall 1", "false-alarms 0.05", "false-ala
 
 
 def simulated(positives: int, negatives: int, apart: float, seed: int):
-    """Scores of two normal distributions `apart`, as a sigmoid, labels, and five stratified folds."""
+    """Scores of two normal distributions `apart`, as a sigmoid, labels, five folds, and groups of one."""
     draw = np.random.default_rng(seed)
     labels = np.repeat([1, 0], [positives, negatives])
     scores = 1 / (1 + np.exp(-draw.normal(apart * labels, 1)))
-    return scores, labels, np.concatenate([np.arange(positives) % 5, np.arange(negatives) % 5])
+    folds = np.concatenate([np.arange(positives) % 5, np.arange(negatives) % 5])
+    return scores, labels, folds, np.arange(len(labels))
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_lines_are_those_of_trying_every_one(seed):
-    scores, labels, _ = simulated(17, 41, 1.5, seed)
+    scores, labels, *_ = simulated(17, 41, 1.5, seed)
     ordered = np.sort(scores)
     between = [ordered[0] / 2, *((ordered[1:] + ordered[:-1]) / 2), (ordered[-1] + 1) / 2]
     f1 = [f1_score(labels, scores > t) for t in between]
@@ -47,8 +48,8 @@ def test_where_no_score_is_in_doubt_no_criterion_errs(criterion):
 
 
 def test_the_figures_are_those_of_counting():
-    scores, labels, folds = simulated(20, 60, 1.5, seed=5)
-    at = choose(Criterion.parse("recall 0.8"), scores, labels, folds)
+    scores, labels, folds, groups = simulated(20, 60, 1.5, seed=5)
+    at = choose(Criterion.parse("recall 0.8"), scores, labels, folds, groups)
     called = scores > at.value
     assert at.recall.estimate == recall_score(labels, called) >= 0.8
     assert at.false_alarms.estimate == called[labels == 0].mean()
@@ -102,6 +103,15 @@ def test_f1_of_the_images_it_was_chosen_on_flatters_and_the_held_out_one_does_no
         honest.append(at.f1_held_out)
     assert np.mean(flattering) > np.mean(true) + 0.03
     assert np.mean(honest) == pytest.approx(np.mean(true), abs=0.02)
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_images_that_show_one_thing_tell_no_more_than_one(criterion):
+    once = simulated(20, 60, 1.5, seed=5)
+    thrice = [np.repeat(part, 3) for part in once]
+    for name in ("recall", "false_alarms", "precision", "f1"):
+        one, three = (getattr(choose(Criterion.parse(criterion), *of), name) for of in (once, thrice))
+        assert (three.low, three.high) == pytest.approx((one.low, one.high))
 
 
 def test_too_few_images_are_said():

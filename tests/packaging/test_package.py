@@ -22,7 +22,6 @@ from leanet.core import parallel, paths
 from leanet.detector import ensemble as networks
 from leanet.detector.calibration import log_odds
 from leanet.detector.detector import Detector
-from leanet.evaluation import predictions
 from leanet.images import imageset
 from leanet.packaging import graph, package
 from leanet.packaging.card import card
@@ -233,18 +232,13 @@ def test_the_card_says_what_it_is_and_where_it_comes_from(project, what, request
         assert digest in card
 
 
-def test_that_surroundings_tell_the_classes_apart_is_said_by_card_and_detector(attending, finished, monkeypatch):
+def test_that_surroundings_tell_the_classes_apart_is_said_by_card_and_detector(attending):
     detector = Detector.load(attending.root / paths.DETECTOR)
     assert not any("surrounds" in doubt for doubt in detector.doubts)
     detector.facts["border"] = 0.97
     said = "hat surrounds the objects alone tells its training images apart (AUROC 0.97)"
     assert f"w{said}" in " ".join(detector.doubts)
     assert f"W{said}" in card(detector)
-    monkeypatch.chdir(finished.root)
-    table = predictions.read(paths.cv("leaf", "border-histogram"))
-    for scores, expected in ((table["label"] * 0.6, 1.0), (1.0 - table["label"], None)):
-        monkeypatch.setattr(predictions, "read", lambda _, scores=scores: table.assign(score=scores))
-        assert package.border("leaf", table["fold"].nunique()) == expected
 
 
 def test_what_is_shown_beside_a_new_image_is_small(light, data):
