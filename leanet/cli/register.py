@@ -1,4 +1,4 @@
-"""`leanet register`: the packaged detector as MLflow's champion."""
+"""`leanet register`: the packaged detector as a version of MLflow's, and as the champion if it is no worse."""
 
 import argparse
 import logging
@@ -7,7 +7,7 @@ import sys
 
 from leanet.core import paths
 from leanet.core.errors import InputError
-from leanet.packaging.registry import ALIAS, register
+from leanet.packaging.registry import register
 from leanet.run import disk
 from leanet.tracking import store
 
@@ -21,9 +21,8 @@ def run(arguments: argparse.Namespace, patience: float | None = None) -> None:
     if os.environ.get("LEANET_TRACKING") == "off":
         return
     logging.disable()  # what MLflow says of its errors in pages is said here in a line
-    champion = "DVC_EXP_NAME" not in os.environ  # a trial, which may be worse, does not dethrone it
     try:
-        version = register(paths.DETECTOR, champion=champion, patience=patience)
+        registered = register(paths.DETECTOR, trial="DVC_EXP_NAME" in os.environ, patience=patience)
     except (Exception, KeyboardInterrupt) as error:
         later = "; `leanet register` brings it in later"
         line = str(error) if isinstance(error, InputError) else store.refusal(error, "the detector", later)
@@ -32,5 +31,4 @@ def run(arguments: argparse.Namespace, patience: float | None = None) -> None:
         print(f"warning: {line}", file=sys.stderr)  # the detector is there, whatever becomes of its entry
         return
     disk.share(store.artifacts())
-    alias = f"{version.rpartition('/')[0]}@{ALIAS}"
-    print(f"{version} is the {ALIAS}: {alias}" if champion else f"{version} is a trial; {alias} stays")
+    print(registered)

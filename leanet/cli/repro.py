@@ -14,7 +14,7 @@ from leanet.cli import params
 from leanet.core import paths
 from leanet.run import disk
 from leanet.run.stage import AT_THE_END, ENDS
-from leanet.tracking import champions, store
+from leanet.tracking import registered, store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     status = dvc.wait()
     if ended := [name for name in ENDS if _ran_since(name, started)]:
         subprocess.run([sys.executable, "-m", "leanet", "track", ended[-1]])
-    if status == 0 and os.environ.get("LEANET_TRACKING") != "off" and not champions.is_noted(paths.DETECTOR):
+    if status == 0 and os.environ.get("LEANET_TRACKING") != "off" and not registered.is_noted(paths.DETECTOR):
         # DVC took it from its cache, and so ran no stage that registers it.
         subprocess.run([sys.executable, "-m", "leanet", "register"])
     if status == 0:

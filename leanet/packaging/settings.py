@@ -14,6 +14,6 @@ class Package:
 
     kind: Kind  # one network, looked through once, or those of all folds, looked through in every view
     dataset: str | None  # null: the first of datasets
-    row: str | None  # null: the best by F1 at points chosen on the other folds
-    point: Point | None  # null: the best of the row's
+    row: str | None  # null: the best by average precision, or a simpler one that is as good
+    point: Point | None  # null: the best by F1
     criterion: str  # of the threshold (leanet.detector.criterion)

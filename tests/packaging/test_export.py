@@ -102,13 +102,14 @@ def registered(attending, tmp_path, monkeypatch) -> str:
     monkeypatch.chdir(attending.root)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    return register(paths.DETECTOR)
+    return str(register(paths.DETECTOR))
 
 
 def test_a_registered_detector_is_one_version_and_the_champion(attending, detector, registered, data_files):
-    assert registered == register(paths.DETECTOR) == "models:/leanet-leaf/1"
+    assert registered == str(register(paths.DETECTOR))
+    assert registered.startswith("models:/leanet-leaf/1 is the champion, ")
     client = MlflowClient(store.address())
-    assert client.get_model_version_by_alias("leanet-leaf", "champion").version == 1
+    assert client.get_model_version_by_alias("leanet-leaf", "champion").version in (1, "1")
     scores = detector.predict(data_files).scores
     np.testing.assert_array_equal(
         Detector.load("models:/leanet-leaf@champion", "cpu").predict(data_files).scores, scores

@@ -1,14 +1,14 @@
-"""Which detector was last made the champion from this folder; known without asking MLflow, which takes seconds."""
+"""Which detector was last registered from this folder; known without asking MLflow, which takes seconds."""
 
 from pathlib import Path
 
 from leanet.core import files, paths
 
-NOTE = paths.LOGS / "champion"
+NOTE = paths.LOGS / "registered"
 
 
 def note(detector: Path) -> None:
-    """Remember that the detector in this folder is the champion."""
+    """Remember that the detector in this folder is registered, and its merit judged."""
     files.write(NOTE, files.sha256(detector / paths.FACTS))
 
 
