@@ -6,7 +6,9 @@ import numpy as np
 
 from leanet.detector.criterion import Criterion
 from leanet.detector.threshold import Rate, Threshold
-from leanet.evaluation.rates import LEVEL, best_threshold, clopper_pearson, effective
+from leanet.evaluation.rates import LEVEL, best_threshold, between_networks, clopper_pearson, effective, widened
+
+NETWORKS = 0.5  # deviation of a rate's log-odds from network to network, at least (benchmarks/packagings.py)
 
 
 def line(criterion: Criterion, scores: np.ndarray, labels: np.ndarray) -> float:
@@ -28,11 +30,19 @@ def line(criterion: Criterion, scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def choose(
-    criterion: Criterion, scores: np.ndarray, labels: np.ndarray, folds: np.ndarray, groups: np.ndarray
+    criterion: Criterion,
+    scores: np.ndarray,
+    labels: np.ndarray,
+    folds: np.ndarray,
+    groups: np.ndarray,
+    *,
+    one_network: bool,
 ) -> Threshold:
     """The threshold that meets `criterion` on out-of-fold scores (N,), with labels (N,) of 0 and 1 and folds (N,).
 
-    groups: (N,), images of one number show one thing, and count as less than so many.
+    groups: (N,), images of one number show one thing, and count as less than so many. one_network: whether the
+    threshold is for a network that is none of the folds': then intervals also know by how much one network differs
+    from the next, as the folds show it, and by NETWORKS at least, since five show little.
 
     Rates are counted on all images, with intervals after Clopper & Pearson (1934). They were made for a threshold
     that is there before the images; simulations show those of a recall or false-alarm criterion to hold here, too,
@@ -41,15 +51,20 @@ def choose(
     """
     value = line(criterion, scores, labels)
     positives, negatives = int(labels.sum()), int((labels == 0).sum())
-    found, raised = (int((scores[labels == label] > value).sum()) for label in (1, 0))
+    called = scores > value
+    found, raised = (int(called[labels == label].sum()) for label in (1, 0))
     halved = 1 - (1 - LEVEL) / 2
     level = halved if criterion.name == "best-f1" else LEVEL
+    # Of normal and of anomalous images.
+    networks = [_deviation(called[own], folds[own]) if one_network else 0.0 for own in (labels == 0, labels == 1)]
 
-    def interval(hits: int, label: int, level: float) -> tuple[float, float]:
+    def interval(label: int, level: float) -> tuple[float, float]:
         own = labels == label
-        return clopper_pearson(hits, int(own.sum()), level, independent=effective(groups[own]))
+        hits, total = int(called[own].sum()), int(own.sum())
+        of_images = clopper_pearson(hits, total, level, independent=effective(groups[own]))
+        return widened(of_images, hits, total, networks[label], level)
 
-    corners = interval(found, 1, halved), interval(raised, 0, halved)
+    corners = interval(1, halved), interval(0, halved)
     held_out = [0, 0]
     for fold in np.unique(folds):
         own = folds == fold
@@ -77,11 +92,20 @@ def choose(
     return Threshold(
         criterion=str(criterion),
         value=value,
-        recall=Rate(found / positives, *interval(found, 1, level)),
-        false_alarms=Rate(raised / negatives, *interval(raised, 0, level)),
+        recall=Rate(found / positives, *interval(1, level), networks[1]),
+        false_alarms=Rate(raised / negatives, *interval(0, level), networks[0]),
         precision=joint(precision),
         f1=joint(f1),
         f1_held_out=f1(held_out[1], held_out[0]),
         positives=positives,
         negatives=negatives,
     )
+
+
+def _deviation(called: np.ndarray, folds: np.ndarray) -> float:
+    """Of the log-odds of one more network's rate from those of the folds' together.
+
+    called: (N,) bool, of images of one class.
+    """
+    hits, totals = np.array([(called[folds == fold].sum(), (folds == fold).sum()) for fold in np.unique(folds)]).T
+    return max(NETWORKS, between_networks(hits, totals)) * math.sqrt(1 + 1 / len(totals))

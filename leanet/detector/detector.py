@@ -113,7 +113,8 @@ class Detector:
         """The threshold that meets `criterion` on the images that it was made from, with its estimates."""
         from leanet.detector.choosing import choose  # loads scipy
 
-        return choose(criterion, self.scores, *(self.known[name] for name in ("labels", "folds", "groups")))
+        of_images = (self.known[name] for name in ("labels", "folds", "groups"))
+        return choose(criterion, self.scores, *of_images, one_network=self.facts["kind"] == "light")
 
     @property
     def doubts(self) -> list[str]:

@@ -6,16 +6,22 @@ All estimates are from out-of-fold scores: each image judged by a network that n
 import math
 from dataclasses import asdict, dataclass
 
+from leanet.evaluation.rates import clopper_pearson
+
 WIDE = 0.3  # an interval of a rate wider than this says little
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of images and its 95 % interval."""
+    """A share of images and its 95 % interval.
+
+    networks: deviation of one more network's log-odds from these, as far as the interval knows of it.
+    """
 
     estimate: float
     low: float
     high: float
+    networks: float = 0.0
 
     @property
     def is_wide(self) -> bool:
@@ -70,11 +76,15 @@ class Threshold:
             ("recall", self.recall, self.positives, "anomalous"),
             ("false alarms", self.false_alarms, self.negatives, "normal"),
         ):
-            if rate.is_wide:
-                told.append(
-                    f"{count} {kind} images are too few to tell the {what}: it may be anything from "
-                    f"{rate.low:.2f} to {rate.high:.2f}; {_enough(rate, count)} would tell it to ± 0.05"
-                )
+            if not rate.is_wide:
+                continue
+            between = f"it may be anything from {rate.low:.2f} to {rate.high:.2f}"
+            if Rate(rate.estimate, *clopper_pearson(round(rate.estimate * count), count)).is_wide:
+                beside = " if all networks were alike" if rate.networks else ""
+                enough = f"{_enough(rate, count)} would tell it to ± 0.05{beside}"
+                told.append(f"{count} {kind} images are too few to tell the {what}: {between}; {enough}")
+            else:
+                told.append(f"one network differs too much from the next to tell the {what}: {between}")
         return told
 
 

@@ -1,7 +1,7 @@
 """What a threshold does and how sure that is, without pandas and scikit-learn: a detector in use needs it, too."""
 
 import numpy as np
-from scipy.special import betaincinv
+from scipy.special import betaincinv, expit, logit, ndtri
 
 LEVEL = 0.95
 
@@ -20,6 +20,29 @@ def clopper_pearson(
     low = float(betaincinv(seen, rest + 1, tail)) if hits else 0.0
     high = float(betaincinv(seen + 1, rest, 1 - tail)) if hits < total else 1.0
     return low, high
+
+
+def between_networks(hits: np.ndarray, totals: np.ndarray) -> float:
+    """By how much the log-odds of a share differ from network to network: their deviation, 0 or more.
+
+    hits, totals: (K,), of each network on images of its own. What counts of so few images scatter by is taken off
+    (DerSimonian & Laird 1986, "Meta-analysis in clinical trials").
+    """
+    shares = logit((hits + 0.5) / (totals + 1))
+    pooled = (hits.sum() + 0.5) / (totals.sum() + 1)
+    weights = totals * pooled * (1 - pooled)
+    scatter = (weights * (shares - np.average(shares, weights=weights)) ** 2).sum()
+    excess = (scatter - (len(shares) - 1)) / (weights.sum() - (weights**2).sum() / weights.sum())
+    return float(np.sqrt(max(0.0, excess)))
+
+
+def widened(
+    interval: tuple[float, float], hits: int, total: int, deviation: float, level: float = LEVEL
+) -> tuple[float, float]:
+    """An interval of a share for one more network, whose log-odds deviate by this from those of the share."""
+    middle, reach = logit((hits + 0.5) / (total + 1)), deviation * ndtri((1 + level) / 2)
+    low, high = (np.hypot(middle - logit(end), reach) for end in interval)  # an end at 0 or 1 stays
+    return float(expit(middle - low)), float(expit(middle + high))
 
 
 def effective(groups: np.ndarray) -> float:

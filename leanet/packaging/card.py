@@ -18,9 +18,13 @@ def card(detector: Detector) -> str:
     if facts["kind"] == "light":
         what = f"one network {network} with a colouriser, trained on all images"
         measured_on = "networks that were trained alike, each on all folds but one"
+        networks = (
+            ", and that one network differs from the next: the log-odds of recall by a deviation of "
+            f"{at.recall.networks:.2f}, those of false alarms by {at.false_alarms.networks:.2f}"
+        )
     else:
         what = f"the mean of {len(facts['members'])} networks {network} with a colouriser each, one a fold"
-        measured_on = "its single networks"
+        measured_on, networks = "its single networks", ", not how much one network differs from the next"
     doubts = "".join(f"\n**{doubt[0].upper()}{doubt[1:]}.**\n" for doubt in detector.doubts)
     versions = ", ".join(f"{name} {version}" for name, version in came["versions"].items())
     lock = "".join(f"| `{path}` | `{digest}` |\n" for path, digest in came["dvc_lock"].items())
@@ -51,7 +55,7 @@ Of images that the network had not seen, cross-validated:
 |---|---|
 {_table(at)}
 Threshold {at.value:.4f}, by the criterion {at.criterion}. Intervals are of 95 % and know how many images there
-were, not how much one network differs from the next. F1 and precision hold where {images["positives"]} of
+were{networks}. F1 and precision hold where {images["positives"]} of
 {images["positives"] + images["negatives"]} images are anomalous. The figures are those of {measured_on};
 the detector itself was never measured on images of its own: all were used.
 {doubts}

@@ -56,7 +56,8 @@ def assemble(
     labels, in_folds = data.labels.astype(np.uint8), data.first_tested_in.astype(np.int16)
     groups = data.manifest["group"].to_numpy(np.int32)
     scores = calibration.probabilities(margins)
-    threshold = choose(Criterion.parse(facts["criterion"]), scores, labels, in_folds, groups)
+    criterion, one_network = Criterion.parse(facts["criterion"]), light is not None
+    threshold = choose(criterion, scores, labels, in_folds, groups, one_network=one_network)
     facts |= {
         "attends": members[0].network.external is not None,
         "calibration": vars(calibration),

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit, logit
 from scipy.stats import binom, norm
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from leanet.core.errors import InputError
 from leanet.detector.choosing import choose, line
 from leanet.detector.criterion import Criterion
-from leanet.evaluation.rates import clopper_pearson
+from leanet.evaluation.rates import between_networks, clopper_pearson, widened
 
 CRITERIA = ("best-f1", "recall 0.9", "recall 1", "false-alarms 0.05", "false-alarms 0")
 
@@ -49,7 +50,7 @@ def test_where_no_score_is_in_doubt_no_criterion_errs(criterion):
 
 def test_the_figures_are_those_of_counting():
     scores, labels, folds, groups = simulated(20, 60, 1.5, seed=5)
-    at = choose(Criterion.parse("recall 0.8"), scores, labels, folds, groups)
+    at = choose(Criterion.parse("recall 0.8"), scores, labels, folds, groups, one_network=False)
     called = scores > at.value
     assert at.recall.estimate == recall_score(labels, called) >= 0.8
     assert at.false_alarms.estimate == called[labels == 0].mean()
@@ -77,7 +78,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(criterion, positives, ne
     trials, held = 300, {"recall": 0, "false_alarms": 0, "f1": 0, "precision": 0}
     share = positives / (positives + negatives)
     for seed in range(trials):
-        at = choose(Criterion.parse(criterion), *simulated(positives, negatives, apart, seed))
+        at = choose(Criterion.parse(criterion), *simulated(positives, negatives, apart, seed), one_network=False)
         cut = np.log(at.value / (1 - at.value))
         recall, false_alarms = norm.sf(cut - apart), norm.sf(cut)
         found, raised = share * recall, (1 - share) * false_alarms
@@ -95,7 +96,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(criterion, positives, ne
 def test_f1_of_the_images_it_was_chosen_on_flatters_and_the_held_out_one_does_not():
     flattering, honest, true = [], [], []
     for seed in range(150):
-        at = choose(Criterion.parse("best-f1"), *simulated(20, 60, 1.5, seed))
+        at = choose(Criterion.parse("best-f1"), *simulated(20, 60, 1.5, seed), one_network=False)
         cut = np.log(at.value / (1 - at.value))
         found, raised = 0.25 * norm.sf(cut - 1.5), 0.75 * norm.sf(cut)
         true.append(2 * found / (found + raised + 0.25))
@@ -110,15 +111,70 @@ def test_images_that_show_one_thing_tell_no_more_than_one(criterion):
     once = simulated(20, 60, 1.5, seed=5)
     thrice = [np.repeat(part, 3) for part in once]
     for name in ("recall", "false_alarms", "precision", "f1"):
-        one, three = (getattr(choose(Criterion.parse(criterion), *of), name) for of in (once, thrice))
+        one, three = (
+            getattr(choose(Criterion.parse(criterion), *of, one_network=False), name) for of in (once, thrice)
+        )
         assert (three.low, three.high) == pytest.approx((one.low, one.high))
 
 
+@pytest.mark.parametrize("deviation", [0, 0.4, 1])
+def test_how_networks_differ_is_found_behind_the_scatter_of_images(deviation):
+    draw = np.random.default_rng(1)
+    totals = draw.integers(20, 60, 4000)
+    hits = draw.binomial(totals, expit(draw.normal(0.5, deviation, 4000)))
+    assert between_networks(hits, totals) == pytest.approx(deviation, abs=0.07)
+
+
+def test_an_interval_for_one_more_network_holds_as_often_as_it_says():
+    draw = np.random.default_rng(2)
+    assert widened((0.6, 0.9), 8, 10, 0) == pytest.approx((0.6, 0.9))
+    for hits, total in ((0, 9), (9, 9), (30, 40), (3, 200)):
+        of_images = clopper_pearson(hits, total)
+        low, high = widened(of_images, hits, total, 0.5)
+        assert low <= of_images[0] <= of_images[1] <= high
+    held = 0
+    for _ in range(2000):
+        middle = draw.normal(1, 1)
+        hits = draw.binomial(20, expit(draw.normal(middle, 0.5, 5))).sum()
+        low, high = widened(clopper_pearson(hits, 100), hits, 100, 0.5 * 1.2**0.5)
+        held += low <= expit(draw.normal(middle, 0.5)) <= high
+    assert 0.95 <= held / 2000 <= 0.99
+
+
+@pytest.mark.parametrize("criterion", ["best-f1", "recall 0.9", "false-alarms 0.1"])
+def test_a_network_of_none_of_the_folds_does_what_is_said_of_it(criterion):
+    """Networks whose margins are off from each other: the one that is used, too."""
+    draw, trials = np.random.default_rng(3), 400
+    held = {(name, one_network): 0 for name in ("recall", "false_alarms") for one_network in (True, False)}
+    for seed in range(trials):
+        scores, labels, folds, groups = simulated(50, 152, 2, seed)
+        scores = expit(logit(scores) + draw.normal(0, 0.3, 5)[folds])
+        off = draw.normal(0, 0.3)
+        for one_network in (True, False):
+            at = choose(Criterion.parse(criterion), scores, labels, folds, groups, one_network=one_network)
+            cut = logit(at.value) - off
+            for name, true in (("recall", norm.sf(cut - 2)), ("false_alarms", norm.sf(cut))):
+                rate = getattr(at, name)
+                held[name, one_network] += rate.low <= true <= rate.high
+    assert min(held["recall", True], held["false_alarms", True]) >= 0.95 * trials - 9  # two deviations
+    assert held["false_alarms", False] < 0.9 * trials
+
+
+def test_that_networks_differ_too_much_is_not_blamed_on_the_images():
+    scores, labels, folds, groups = simulated(400, 400, 1, seed=1)
+    at = choose(Criterion.parse("recall 0.6"), scores, labels, folds, groups, one_network=True)
+    assert any(
+        doubt.startswith("one network differs too much from the next to tell the recall") for doubt in at.doubts
+    )
+    few = choose(Criterion.parse("recall 0.6"), *simulated(6, 400, 1, seed=1), one_network=True)
+    assert any("would tell it to ± 0.05 if all networks were alike" in doubt for doubt in few.doubts)
+
+
 def test_too_few_images_are_said():
-    few = choose(Criterion.parse("best-f1"), *simulated(6, 400, 2, seed=1))
+    few = choose(Criterion.parse("best-f1"), *simulated(6, 400, 2, seed=1), one_network=False)
     (doubt,) = few.doubts
     assert doubt.startswith("6 anomalous images are too few to tell the recall")
-    assert not choose(Criterion.parse("best-f1"), *simulated(300, 400, 2, seed=1)).doubts
+    assert not choose(Criterion.parse("best-f1"), *simulated(300, 400, 2, seed=1), one_network=False).doubts
 
 
 NONE = ["best", "recall", "recall 1.5", "recall x", "recall 0", "recall nan", "false-alarms 1", "best-f1 0.5"]
