@@ -1,5 +1,6 @@
 """Networks as one graph, from images as bytes to what is found in them; of a light detector, in few bytes."""
 
+import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -93,6 +94,9 @@ def _quantize(plain: Path, quantized: Path, images: np.ndarray) -> None:
 
     kinds = ("Conv", "Gemm", "MatMul")
     layers = [node for node in onnx.load(plain).graph.node if node.op_type in kinds]
+    # It advises to optimize the graph beforehand, which would change what is computed.
+    silenced = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     quantize_static(
         plain,
         quantized,
@@ -105,6 +109,7 @@ def _quantize(plain: Path, quantized: Path, images: np.ndarray) -> None:
         per_channel=True,
         reduce_range=True,  # 7 bits: processors without VNNI add up in 16, and must not overflow
     )
+    logging.disable(silenced)
     model = onnx.load(quantized)
     _spare_maps(model.graph)
     onnx.save(model, quantized)
