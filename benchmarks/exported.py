@@ -1,7 +1,7 @@
 """`python -m benchmarks.exported IMAGES`: what a light detector's graph loses against its networks in torch.
 
-In a project's folder, after `leanet repro`. The networks are those that the package was made of, in float32; beside
-them stand the graph before anything of it is made small, and the graph of the package.
+In a project's folder, after `leanet repro`. The networks are those that the package was made of, in float32.
+Beside them stand the graph before anything of it is made small, and the graph of the package.
 """
 
 import argparse
