@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from leanet.images.decoding import picture
-from leanet.report.pictures import MAP_TOP, heat
+from leanet.report.heat import MAP_TOP, heat
 
 LONGEST = 1024  # pixels of an overlay's longer side
 STRENGTH = 0.75  # of the heat where it is hottest; the image stays visible

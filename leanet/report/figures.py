@@ -12,7 +12,8 @@ from leanet.core.arrays import ArrayFile
 from leanet.images import counterfactuals, imageset
 from leanet.images.imageset import ImageSet
 from leanet.report import overview
-from leanet.report.pictures import MAP_TOP, save_grid, value_range
+from leanet.report.heat import MAP_TOP
+from leanet.report.pictures import save_grid, value_range
 from leanet.report.results import Results
 from leanet.report.tables import title
 

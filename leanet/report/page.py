@@ -17,7 +17,7 @@ from leanet.evaluation.counts import pooled_curve
 from leanet.evaluation.scores import THRESHOLD, score_images
 from leanet.images import imageset
 from leanet.images.imageset import ImageSet
-from leanet.report.pictures import MAP_TOP, heat
+from leanet.report.heat import MAP_TOP, heat
 from leanet.report.results import Results
 from leanet.report.tables import Table, named, proportion
 

@@ -4,10 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.figure import Figure
-
-MAP_TOP = 30.0  # ΔE₀₀ that maps are shown brightest at
 
 
 def save_grid(
@@ -43,8 +40,3 @@ def value_range(arrays: Iterable[np.ndarray]) -> tuple[float, float]:
     """The lowest and the highest value in any of `arrays`."""
     lows, highs = zip(*((array.min(), array.max()) for array in arrays), strict=True)
     return min(lows), max(highs)
-
-
-def heat(map_: np.ndarray, top: float) -> np.ndarray:
-    """A heat map (H, W) in the colours of save_grid, 0 the darkest and `top` the brightest: uint8 (H, W, 3)."""
-    return colormaps["inferno"](np.clip(map_ / top, 0, 1), bytes=True)[..., :3]
