@@ -1,62 +1,40 @@
 """`leanet serve`: the detector as a page to drop images on, and as a JSON API.
 
-One image a request, its bytes as the body. What comes in is bounded: bytes, pixels (leanet.images.decoding), the
-time that it takes to arrive, and how many requests there are while one is judged.
+A request has one image, its bytes as the body, or a form of many. What comes in is bounded: bytes, files, the time
+that they take to arrive, how many requests there are while one is judged (leanet.detector.arrival), and pixels
+(leanet.images.decoding).
 """
 
 import asyncio
-import base64
-import io
 import secrets
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
-import numpy as np
 import uvicorn
-from fastapi import Depends, FastAPI, HTTPException, Request
-from fastapi.responses import HTMLResponse
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from PIL import Image
 from pydantic import BaseModel, Field
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from leanet.core.errors import InputError
-from leanet.detector import overlay
+from leanet.detector import answer, arrival
+from leanet.detector.answer import Answer, Pictures, Results
+from leanet.detector.arrival import MAX_BYTES, MAX_FILES, MAX_REQUEST, MIB, Intake, Sent
 from leanet.detector.detector import Detector
-from leanet.images.decoding import FORMATS, picture
+from leanet.images.decoding import FORMATS
 
 HERE = Path(__file__).parent
-MAX_BYTES = 64 * 2**20  # of one image
-MAX_WAITING = 32  # images, those that arrive included; more are told to come back
-ARRIVAL = 30  # seconds that a request may take to arrive, head and body each
-NEIGHBOURS = 3  # of each class
+JSON = "application/json"
+PIECE = 2**16  # bytes of an answer that are sent at a time
 BEARER = HTTPBearer(auto_error=False)
 LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
-
-
-class Neighbour(BaseModel):
-    """A training image that looks like the one judged."""
-
-    path: str = Field(description="in the data set")
-    likeness: float = Field(description="cosine of both images' features, at most 1")
-    picture: str = Field(description="PNG as a data URL")
-
-
-class Answer(BaseModel):
-    """What the detector finds in one image."""
-
-    score: float = Field(description="probability that it is anomalous, 0 to 1")
-    anomalous: bool = Field(description="whether the score is above the threshold")
-    threshold: float
-    map_p99: float = Field(description="99th percentile of the anomaly map, ΔE₀₀")
-    picture: str = Field(description="the image, upright, PNG as a data URL")
-    layers: dict[str, str] = Field(description="heat over the image by name, map or attention: PNG as data URLs")
-    normal: list[Neighbour] = Field(description="the nearest normal training images")
-    anomalous_like: list[Neighbour] = Field(description="the nearest anomalous training images")
 
 
 class Refusal(BaseModel):
@@ -66,13 +44,38 @@ class Refusal(BaseModel):
 
 
 REFUSALS = {
-    400: "no image in the request",
+    400: "no image in the request, or a damaged form",
     401: "the token is missing or wrong",
-    408: "the image took too long to arrive",
-    413: "the image is too large",
-    415: "no image that can be read",
+    408: "the request took too long to arrive",
+    413: "an image or the request is too large, or the form has too many files",
+    415: "no image that can be read; within a form, this is said of the file alone",
+    422: "pictures is none of 1, small and 0",
     503: "too many images wait: come back after the seconds in Retry-After",
 }
+
+
+BODIES = {
+    "required": True,
+    "description": (
+        f"one image ({', '.join(FORMATS)}) as it is, or files as a form. At most {MAX_BYTES // MIB} MiB an image, "
+        f"{MAX_FILES} files and {MAX_REQUEST // MIB} MiB a form."
+    ),
+    "content": {
+        "image/*": {"schema": {"type": "string", "format": "binary"}},
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {"image": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+            }
+        },
+    },
+}
+
+
+class Health(BaseModel):
+    """That the server answers."""
+
+    status: str = "ok"
 
 
 class About(BaseModel):
@@ -95,7 +98,7 @@ def application(detector: Detector, token: str | None = None, hosts: list[str] |
     token: what requests to the API must bear; None asks for none. hosts: names that the server answers to, so that
     no other site's page can reach it by a name of its own; None: all.
     """
-    turn, waiting = asyncio.Lock(), 0
+    turn, intake = asyncio.Lock(), Intake()
 
     def allowed(given: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]) -> None:
         if token and not (given and secrets.compare_digest(given.credentials.encode(), token.encode())):
@@ -113,7 +116,18 @@ def application(detector: Detector, token: str | None = None, hosts: list[str] |
             "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
         response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Permissions-Policy"] = "camera=(self), microphone=(), geolocation=()"
         return response
+
+    @app.exception_handler(RequestValidationError)
+    async def in_one_line(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        return JSONResponse({"detail": f"{first['loc'][-1]}: {first['msg']}"}, 422)
+
+    @app.get("/health")
+    async def health() -> Health:
+        """Whether the server answers; asks for no token."""
+        return Health()
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page() -> str:
@@ -139,82 +153,45 @@ def application(detector: Detector, token: str | None = None, hosts: list[str] |
     @app.post(
         "/api/predict",
         dependencies=[Depends(allowed)],
+        response_model=Answer | Results,
         responses={status: {"description": said, "model": Refusal} for status, said in REFUSALS.items()},
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "description": f"the bytes of one image ({', '.join(FORMATS)}), at most {MAX_BYTES // 2**20} MiB",
-                "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
-            }
-        },
+        openapi_extra={"requestBody": BODIES},
     )
-    async def predict(request: Request) -> Answer:
-        """Judge one image."""
-        nonlocal waiting
-        if waiting >= MAX_WAITING:
-            raise HTTPException(503, "too many images wait; try again in a moment", {"Retry-After": "2"})
-        waiting += 1
-        try:
-            content = await _body(request)
+    async def predict(
+        request: Request,
+        pictures: Annotated[
+            Pictures, Query(description="1: all; small: thumbnails of image and map; 0: none")
+        ] = "1",
+    ) -> Response:
+        """Judge one image, or the files of a form."""
+        with intake.place() as take:
+            sent = await arrival.receive(request, take)
             async with turn:
-                return await asyncio.to_thread(answer, detector, content)
-        except InputError as error:
-            raise HTTPException(415, str(error)) from None
-        finally:
-            waiting -= 1
+                return await asyncio.to_thread(_respond, detector, sent, pictures)
 
     return app
 
 
-async def _body(request: Request) -> bytes:
-    """The body, if it arrives whole and in time and is not too large."""
-    content = bytearray()
-    too_large = HTTPException(413, f"the image has more than {MAX_BYTES // 2**20} MiB")
-    if int(request.headers.get("content-length") or 0) > MAX_BYTES:
-        raise too_large
-    try:
-        async with asyncio.timeout(ARRIVAL):
-            async for piece in request.stream():
-                content += piece
-                if len(content) > MAX_BYTES:
-                    raise too_large
-    except TimeoutError:
-        raise HTTPException(408, f"the image took more than {ARRIVAL} seconds to arrive") from None
-    if not content:
-        raise HTTPException(400, "the request has no image: send its bytes as the body")
-    return bytes(content)
-
-
-def answer(detector: Detector, content: bytes) -> Answer:
-    """What the detector finds in the image of these bytes.
+def _respond(detector: Detector, sent: Sent, pictures: Pictures) -> Response:
+    """The answer for one image, or the results for a form of them.
 
     Raises:
-        InputError: it is none.
+        HTTPException: 415, the one image cannot be read.
     """
-    judged = detector.predict([content])
-    image = picture(content, overlay.LONGEST)
-    attention = None if judged.attention is None else judged.attention[0]
-    normal, anomalous = detector.nearest(judged.features[0], NEIGHBOURS)
-    return Answer(
-        score=float(judged.scores[0]),
-        anomalous=bool(judged.labels[0]),
-        threshold=detector.threshold.value,
-        map_p99=float(judged.statistics[0, -1]),
-        picture=_url(image),
-        layers={name: _url(heat) for name, heat in overlay.heats(image.size, judged.maps[0], attention).items()},
-        normal=[_neighbour(*each) for each in normal],
-        anomalous_like=[_neighbour(*each) for each in anomalous],
-    )
+    if sent.names is not None:
+        return StreamingResponse(
+            _pieces(answer.write(detector, sent.names, sent.images, pictures)), media_type=JSON
+        )
+    (found,) = answer.answers(detector, sent.images, pictures)
+    if isinstance(found, InputError):
+        raise HTTPException(415, str(found).removeprefix("image 0: "))
+    return Response(found.model_dump_json(exclude_none=True), media_type=JSON)
 
 
-def _neighbour(path: str, likeness: float, image: np.ndarray) -> Neighbour:
-    return Neighbour(path=path, likeness=likeness, picture=_url(Image.fromarray(image)))
-
-
-def _url(image: Image.Image) -> str:
-    written = io.BytesIO()
-    image.save(written, "PNG")
-    return "data:image/png;base64," + base64.b64encode(written.getvalue()).decode()
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(PIECE):
+            yield piece
 
 
 class Prompt(H11Protocol):
@@ -236,7 +213,7 @@ class Prompt(H11Protocol):
         super().connection_lost(exc)
 
     def _await_head(self) -> None:
-        self._head = self.loop.call_later(ARRIVAL, self.transport.close)
+        self._head = self.loop.call_later(arrival.ARRIVAL, self.transport.close)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -1,24 +1,25 @@
-"""The detector as a page and an API, in a real browser and under what the world sends."""
+"""The detector as an API, under what the world sends."""
 
+import base64
 import io
-import json
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import requests
 import servers
-import uvicorn
+import serving
 from PIL import Image
+from serving import leaf, written
 
 from leanet import Detector
 from leanet.core import paths
-from leanet.detector import service
+from leanet.detector import answer, arrival, service
 
 pytestmark = pytest.mark.alone
 
@@ -41,39 +42,20 @@ def address(served) -> str:
 
 
 @pytest.fixture
-def inside(detector, monkeypatch):
+def inside(detector):
     """Starts the application in this process, for tests that change its limits; its address."""
-    running = []
-
-    def start(**options) -> str:
-        listener = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(service.application(detector, **options), http=service.Prompt, log_level="error")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        running.append((server, thread))
-        while not server.started:
-            time.sleep(0.02)
-        return "http://{}:{}".format(*listener.getsockname())
-
-    yield start
-    for server, thread in running:
-        server.should_exit = True
-        thread.join(10)
-
-
-def written(pixels: np.ndarray, kind: str = "PNG") -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, kind)
-    return file.getvalue()
-
-
-def leaf(seed: int = 0, side: int = 48) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    with ExitStack() as running:
+        yield lambda **options: running.enter_context(serving.inside(detector, **options))
 
 
 def sent(address: str, content: bytes, **options) -> requests.Response:
     return requests.post(f"{address}/api/predict", data=content, timeout=60, **options)
+
+
+def form(address: str, *files: tuple[str, bytes], pictures: str = "0") -> requests.Response:
+    """The answer to files, of names and contents, sent together."""
+    fields = [("image", file) for file in files]
+    return requests.post(f"{address}/api/predict", files=fields, params={"pictures": pictures}, timeout=120)
 
 
 def raw(address: str, head: str, body: bytes = b"", wait: float = 5) -> bytes:
@@ -90,27 +72,89 @@ def raw(address: str, head: str, body: bytes = b"", wait: float = 5) -> bytes:
 
 
 def test_the_api_says_what_the_detector_says(address, detector):
-    answer = sent(address, written(leaf())).json()
+    said = sent(address, written(leaf())).json()
     judged = detector.predict([leaf()])
-    assert answer["score"] == pytest.approx(judged.scores[0], abs=1e-5)
-    assert answer["anomalous"] == judged.labels[0]
-    assert answer["layers"].keys() == {"map", "attention"}
-    assert len(answer["normal"]) == len(answer["anomalous_like"]) == service.NEIGHBOURS
+    assert said["score"] == pytest.approx(judged.scores[0], abs=1e-5)
+    assert said["anomalous"] == judged.labels[0]
+    assert said["layers"].keys() == {"map", "attention"}
+    assert len(said["normal"]) == len(said["anomalous_like"]) == answer.NEIGHBOURS
     about = requests.get(f"{address}/api/detector", timeout=10).json()
     assert about["threshold"] == detector.threshold.value
     paths_ = requests.get(f"{address}/openapi.json", timeout=10).json()["paths"]
-    assert paths_.keys() == {"/api/detector", "/api/predict"}
-    body = paths_["/api/predict"]["post"]["requestBody"]["content"]
-    assert set(service.REFUSALS) < set(map(int, paths_["/api/predict"]["post"]["responses"]))
-    assert body == {"image/*": {"schema": {"type": "string", "format": "binary"}}}
+    assert paths_.keys() == {"/api/detector", "/api/predict", "/health"}
+    predict = paths_["/api/predict"]["post"]
+    assert set(service.REFUSALS) < set(map(int, predict["responses"]))
+    assert predict["requestBody"]["content"].keys() == {"image/*", "multipart/form-data"}
+    assert predict["parameters"][0]["schema"]["enum"] == ["1", "small", "0"]
+    assert "Results" in str(predict["responses"]["200"])
+
+
+def test_a_form_is_answered_file_by_file_in_its_order(address, detector):
+    images = [leaf(seed) for seed in range(20)]  # of more than one batch
+    files = [(f"{seed}.png", written(image)) for seed, image in enumerate(images)]
+    files[3:3] = [("notes.png", b"hello"), ("Blätter/cut.png", files[0][1][:300])]
+    said = form(address, *files)
+    assert said.status_code == 200
+    results = said.json()["results"]
+    assert [each["file"] for each in results] == [name for name, _ in files]
+    assert results[3].keys() == results[4].keys() == {"file", "error"}
+    assert results[3]["error"].startswith("cannot be decoded as an image (no JPEG, PNG")
+    assert "damaged or cut off" in results[4]["error"]
+    good = [each for each in results if "error" not in each]
+    judged = detector.predict(images)
+    np.testing.assert_allclose([each["score"] for each in good], judged.scores, atol=1e-5)
+    assert [each["anomalous"] for each in good] == judged.labels.tolist()
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_pictures_come_as_they_are_asked_for(address, alone):
+    content = written(leaf(side=200))
+
+    def ask(pictures: str) -> dict:
+        if alone:
+            return sent(address, content, params={"pictures": pictures}).json()
+        (result,) = form(address, ("a.png", content), pictures=pictures).json()["results"]
+        assert result.pop("file") == "a.png"
+        return result
+
+    figures = {"score", "anomalous", "threshold", "map_p99"}
+    assert ask("0").keys() == figures
+    small, whole = ask("small"), ask("1")
+    assert small.keys() == figures | {"picture", "layers"}
+    assert small["layers"].keys() == {"map"}
+    assert size(small["picture"]) == size(small["layers"]["map"]) == (answer.THUMBNAIL, answer.THUMBNAIL)
+    assert whole.keys() == small.keys() | {"normal", "anomalous_like"}
+    assert size(whole["picture"]) == size(whole["layers"]["attention"]) == (200, 200)
+    if alone:
+        assert sent(address, content).json() == whole
+
+
+def size(picture: str) -> tuple[int, int]:
+    return Image.open(io.BytesIO(base64.b64decode(picture.partition(",")[2]))).size
+
+
+def test_pictures_of_another_size_are_refused_in_one_line(address):
+    said = sent(address, written(leaf()), params={"pictures": "large"})
+    assert said.status_code == 422
+    assert said.json()["detail"] == "pictures: Input should be '1', 'small' or '0'"
+
+
+def test_the_images_of_a_form_are_judged_in_batches(detector, monkeypatch):
+    seen, networks = [], detector.networks
+    counting = lambda images: (seen.append(len(images)), networks(images))[1]  # noqa: E731
+    counting.batch, counting.threads = networks.batch, networks.threads
+    monkeypatch.setattr(detector, "networks", counting)
+    found = list(answer.answers(detector, [written(leaf(seed)) for seed in range(12)], "0"))
+    assert len(found) == 12
+    assert sorted(seen) == [4, networks.batch]
 
 
 def test_the_nearest_image_of_a_training_image_is_itself(address, detector):
     known = detector.known
     for at in (0, len(known["gallery"]) - 1):
         place = known["gallery"][at]
-        answer = sent(address, written(known["thumbnails"][at])).json()
-        found = answer["anomalous_like" if known["labels"][place] else "normal"][0]
+        said = sent(address, written(known["thumbnails"][at])).json()
+        found = said["anomalous_like" if known["labels"][place] else "normal"][0]
         assert found["path"] == detector.facts["images"][place]
         assert found["likeness"] == pytest.approx(1, abs=0.01)
 
@@ -125,10 +169,10 @@ BAD = {
 
 @pytest.mark.parametrize("what", BAD)
 def test_what_is_no_image_is_one_sentence(address, what):
-    content, status, said = BAD[what]
-    answer = sent(address, content)
-    assert answer.status_code == status
-    assert said in answer.json()["detail"]
+    content, status, reason = BAD[what]
+    said = sent(address, content)
+    assert said.status_code == status
+    assert reason in said.json()["detail"]
     assert sent(address, written(leaf())).ok
 
 
@@ -137,13 +181,50 @@ def test_fifty_megapixels_are_judged(address):
 
 
 def test_what_is_too_large_is_refused_before_it_came(address):
-    head = f"POST /api/predict HTTP/1.1\nHost: localhost\nContent-Length: {service.MAX_BYTES + 1}\n\n"
+    head = f"POST /api/predict HTTP/1.1\nHost: localhost\nContent-Length: {arrival.MAX_BYTES + 1}\n\n"
     assert b"413" in raw(address, head).split(b"\r\n")[0]
-    chunk = b"%x\r\n" % (service.MAX_BYTES + 1) + bytes(service.MAX_BYTES + 1)
+    chunk = b"%x\r\n" % (arrival.MAX_BYTES + 1) + bytes(arrival.MAX_BYTES + 1)
     chunked = "POST /api/predict HTTP/1.1\nHost: localhost\nTransfer-Encoding: chunked\n\n"
     with suppress(ConnectionError):  # closed while it was still being sent
         assert b"413" in raw(address, chunked, chunk, wait=30).split(b"\r\n")[0]
     assert sent(address, written(leaf())).ok
+
+
+def test_a_form_with_too_much_in_it_is_refused(address, inside, monkeypatch):
+    many = form(address, *[(f"{number}.png", b"hello") for number in range(arrival.MAX_FILES + 1)])
+    assert (many.status_code, many.json()["detail"]) == (413, "the form has more than 256 files")
+    assert form(address, *[(f"{number}.png", b"hello") for number in range(arrival.MAX_FILES)]).ok
+    head = "POST /api/predict HTTP/1.1\nHost: localhost\nContent-Type: multipart/form-data; boundary=b\n"
+    length = f"Content-Length: {arrival.MAX_REQUEST + 1}\n\n"
+    assert b"413" in raw(address, head + length).split(b"\r\n")[0]
+    monkeypatch.setattr(arrival, "MAX_BYTES", 2000)
+    monkeypatch.setattr(arrival, "MAX_REQUEST", 5000)
+    address = inside()
+    image = form(address, ("a.png", bytes(1500)), ("b.png", bytes(2500)))
+    assert (image.status_code, image.json()["detail"]) == (413, "the image has more than 0 MiB")
+    assert form(address, ("a.png", bytes(1500)), ("b.png", bytes(1500))).ok
+    part = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + bytes(1900) + b"\r\n"
+    body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(3 * part), 3 * part)
+    said = raw(address, head + "Transfer-Encoding: chunked\n\n", body)
+    assert b"413" in said.split(b"\r\n")[0]
+    assert b"the request has more than" in said
+
+
+FORMS = {
+    "without a file": (b"--b--\r\n", "b", "the form has no file"),
+    "cut off": (b'--b\r\nContent-Disposition: form-data; name="i"; filename="a"\r\n\r\nPNG', "b", "it has no end"),
+    "of another boundary": (b"--c--\r\n", "b", "the form is damaged"),
+    "with no boundary": (b"--b--\r\n", "", "the form has no file"),
+    "with a boundary too long": (b"--b--\r\n", "b" * 1000, "the form is damaged"),
+}
+
+
+@pytest.mark.parametrize("what", FORMS)
+def test_a_form_that_cannot_be_read_is_one_sentence(address, what):
+    body, boundary, reason = FORMS[what]
+    said = sent(address, body, headers={"Content-Type": f"multipart/form-data; boundary={boundary}"})
+    assert said.status_code == 400
+    assert reason in said.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +249,7 @@ def test_what_is_no_http_or_for_another_host_is_refused(address):
 
 
 def test_who_sends_slowly_is_cut_off(inside, monkeypatch):
-    monkeypatch.setattr(service, "ARRIVAL", 1)
+    monkeypatch.setattr(arrival, "ARRIVAL", 1)
     address = inside()
     began = time.monotonic()
     assert raw(address, "GET / HTTP/1.1\nHost: local") == b""  # a head without an end
@@ -190,19 +271,20 @@ def test_elsewhere_only_the_token_opens(inside):
     address = inside(token="secret")
     assert requests.get(address, timeout=10).ok  # the page says nothing of the detector
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic secret"}):
-        for answer in (
+        for said in (
             requests.get(f"{address}/api/detector", headers=headers, timeout=10),
             sent(address, written(leaf()), headers=headers),
         ):
-            assert (answer.status_code, "token" in answer.json()["detail"]) == (401, True)
+            assert (said.status_code, "token" in said.json()["detail"]) == (401, True)
+    assert requests.get(f"{address}/health", timeout=10).json() == {"status": "ok"}
     assert sent(address, written(leaf()), headers={"Authorization": "Bearer secret"}).ok
 
 
 def test_who_comes_when_too_many_wait_is_told_to_come_back(inside, monkeypatch):
-    monkeypatch.setattr(service, "MAX_WAITING", 2)
+    monkeypatch.setattr(arrival, "MAX_WAITING", 2)
     go_on = threading.Event()
-    answer = service.answer
-    monkeypatch.setattr(service, "answer", lambda *given: (go_on.wait(20), answer(*given))[1])
+    answers = answer.answers
+    monkeypatch.setattr(answer, "answers", lambda *given: (go_on.wait(20), answers(*given))[1])
     address = inside()
     with ThreadPoolExecutor(2) as pool:
         first = [pool.submit(sent, address, written(leaf())) for _ in range(2)]
@@ -211,6 +293,16 @@ def test_who_comes_when_too_many_wait_is_told_to_come_back(inside, monkeypatch):
         go_on.set()
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
         assert all(each.result().ok for each in first)
+
+
+def test_all_requests_together_hold_so_many_bytes(inside, monkeypatch):
+    content = written(leaf())
+    monkeypatch.setattr(arrival, "MAX_HELD", len(content) + 100)
+    address = inside()
+    assert [sent(address, content).status_code for _ in range(3)] == [200] * 3  # what is answered is let go
+    refused = form(address, ("a.png", content), ("b.png", content))
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
+    assert sent(address, content).ok
 
 
 @pytest.mark.parametrize("place", ["taken", "70000", "nowhere.invalid"])
@@ -234,8 +326,8 @@ def test_two_hundred_requests_sixteen_at_once(served):
     images = [written(leaf(seed)) for seed in range(20)]
 
     def ask(number: int) -> tuple[int, float]:
-        answer = sent(address, images[number % 20])
-        return answer.status_code, answer.json()["score"]
+        said = sent(address, images[number % 20])
+        return said.status_code, said.json()["score"]
 
     with ThreadPoolExecutor(16) as pool:
         first = list(pool.map(ask, range(100)))
@@ -247,81 +339,12 @@ def test_two_hundred_requests_sixteen_at_once(served):
     assert resident(process) < before + 50
 
 
-@pytest.fixture
-def tab(browser, address):
-    """The page; it must not err, nor ask anything of another server."""
-    tab = browser.new_page(viewport={"width": 1200, "height": 900})
-    wrong = []
-    tab.on("pageerror", lambda error: wrong.append(str(error)))
-    tab.on("request", lambda r: wrong.append(r.url) if not r.url.startswith((address, "data:", "blob:")) else None)
-    tab.goto(address)
-    yield tab
-    assert wrong == []
-
-
-@pytest.fixture
-def files(tmp_path) -> list[str]:
-    for seed in range(3):
-        Image.fromarray(leaf(seed, side=64)).resize((300, 200)).save(tmp_path / f"leaf{seed}.png")
-    return [str(tmp_path / f"leaf{seed}.png") for seed in range(3)]
-
-
-def test_images_are_dropped_judged_and_looked_at(tab, files, detector, tmp_path):
-    drop = """(names) => {
-        const all = new DataTransfer();
-        for (const [name, bytes] of names) all.items.add(new File([new Uint8Array(bytes)], name));
-        document.dispatchEvent(new DragEvent("drop", {dataTransfer: all, bubbles: true, cancelable: true}));
-    }"""
-    tab.evaluate(drop, [[Path(file).name, list(Path(file).read_bytes())] for file in files])
-    tab.get_by_text("3 judged").wait_for()
-    cards = tab.locator("article")
-    assert cards.locator("h2").all_inner_texts() == ["leaf2.png", "leaf1.png", "leaf0.png"]  # the last on top
-    scores = detector.predict(files).scores
-    for card, score in zip(cards.all(), scores[::-1], strict=True):
-        assert f"{100 * score:.1f} %" in card.locator(".verdict").inner_text()
-    card = cards.first
-    heat = card.locator(".stack img").nth(1)
-    before = heat.get_attribute("src")
-    assert heat.bounding_box() == card.locator(".stack img").first.bounding_box()
-    card.get_by_label("Strength").fill("25")
-    assert heat.evaluate("image => getComputedStyle(image).opacity") == "0.25"
-    card.get_by_label("Show").select_option("attention")
-    assert heat.get_attribute("src") != before
-    assert card.locator(".strip img").count() == 2 * service.NEIGHBOURS
-    with tab.expect_download() as result:
-        card.get_by_text("Download result").click()
-    assert json.loads(Path(result.value.path()).read_text())["score"] == pytest.approx(scores[2], abs=1e-5)
-    with tab.expect_download() as overlay:
-        card.get_by_text("Download overlay").click()
-    assert Image.open(overlay.value.path()).size == (300, 200)
-
-
-def test_a_text_called_png_and_a_large_image_beside_it(tab, files, tmp_path):
-    text, large = tmp_path / "notes.png", tmp_path / "large.jpg"
-    text.write_text("hello")
-    large.write_bytes(written(np.zeros((5000, 10_000, 3), np.uint8), "JPEG"))
-    tab.locator("#files").set_input_files([str(text), str(large), files[0]])
-    tab.get_by_text("3 judged").wait_for(timeout=60_000)
-    assert "no JPEG, PNG" in tab.locator("article").nth(2).inner_text()
-    assert tab.locator(".verdict").count() == 2
-
-
-def test_the_keyboard_alone_will_do(tab, files):
-    tab.keyboard.press("Tab")
-    with tab.expect_file_chooser() as chooser:
-        assert tab.evaluate("document.activeElement.id") == "files"
-        # What the browser answers comes after its promise to hand the dialog to the test.
-        tab.keyboard.press("Enter")
-    chooser.value.set_files(files[:1])
-    tab.get_by_text("1 judged").wait_for()
-    for _ in range(2):
-        tab.keyboard.press("Tab")
-    tab.keyboard.press("ArrowLeft")  # at the slider
-    assert tab.get_by_label("Strength").input_value() == "99"
-
-
-def test_the_page_fits_a_phone(tab, files):
-    tab.set_viewport_size({"width": 360, "height": 740})
-    tab.locator("#files").set_input_files(files)
-    tab.get_by_text("3 judged").wait_for()
-    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+def test_forms_one_after_another_take_no_more_memory(served):
+    address, process = served
+    files = [(f"{seed}.png", written(leaf(seed, side=256))) for seed in range(32)]
+    for _ in range(8):
+        assert form(address, *files, pictures="1").ok
+    before = resident(process)
+    for _ in range(16):
+        assert form(address, *files, pictures="1").ok
+    assert resident(process) < before + 50
