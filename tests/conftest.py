@@ -5,10 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -16,6 +18,9 @@ from filelock import FileLock
 
 from leanet.core import settings
 from leanet.run import stage
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"  # threads of several processes would wait for one another, spinning
@@ -228,19 +233,25 @@ def tracked(finished, tmp_path, monkeypatch) -> Project:
     return project
 
 
-@pytest.fixture
-def browser():
+@contextmanager
+def chromium(*arguments: str) -> Iterator["Browser"]:
     """Debian's chromium; where CI has set LEANET_BROWSER=required, its absence is a failure."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
         assert os.environ.get("LEANET_BROWSER") != "required", "chromium is missing"
         pytest.skip("no chromium here: the page was not opened")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        opened = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", *arguments])
         yield opened
         opened.close()
+
+
+@pytest.fixture
+def browser():
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

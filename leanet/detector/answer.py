@@ -17,6 +17,7 @@ from leanet.images.decoding import picture
 
 NEIGHBOURS = 3  # of each class
 THUMBNAIL = 96  # pixels of its longer side
+SAVED = {"WEBP": {"method": 0}}  # three times as fast, a twentieth larger
 KEPT = 16 * 2**20  # bytes of an answer in memory; a longer one waits on disk
 
 Pictures = Literal["1", "small", "0"]
@@ -123,5 +124,5 @@ def _neighbour(path: str, likeness: float, image: np.ndarray) -> Neighbour:
 
 def _url(image: Image.Image, kind: str = "PNG") -> str:
     written = io.BytesIO()
-    image.save(written, kind)
+    image.save(written, kind, **SAVED.get(kind, {}))
     return f"data:image/{kind.lower()};base64," + base64.b64encode(written.getvalue()).decode()

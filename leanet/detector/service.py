@@ -31,6 +31,10 @@ from leanet.detector.detector import Detector
 from leanet.images.decoding import FORMATS
 
 HERE = Path(__file__).parent
+STYLES = (HERE.parent / "report/page.css", HERE / "serve.css")
+SCRIPTS = tuple(
+    HERE / f"serve{part}.js" for part in ("", "_queue", "_table", "_view", "_downloads", "_camera")
+)  # as one, in this order
 JSON = "application/json"
 PIECE = 2**16  # bytes of an answer that are sent at a time
 BEARER = HTTPBearer(auto_error=False)
@@ -132,7 +136,9 @@ def application(detector: Detector, token: str | None = None, hosts: list[str] |
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page() -> str:
         html = (HERE / "serve.html").read_text(encoding="utf-8")
-        return html.replace("/* style */", (HERE.parent / "report/page.css").read_text(encoding="utf-8"))
+        for mark, files in (("/* style */", STYLES), ("/* script */", SCRIPTS)):
+            html = html.replace(mark, "\n".join(file.read_text(encoding="utf-8") for file in files))
+        return html
 
     @app.get("/api/detector", dependencies=[Depends(allowed)])
     def about() -> About:
