@@ -5,12 +5,13 @@ let stream = null, watching = null, watched = 0;
 async function openCamera() {
   try {
     stream = await navigator.mediaDevices.getUserMedia({video: {facingMode: "environment"}});
+    $("video").srcObject = stream;
+    await $("video").play();  // so that there is a frame to take
   } catch (error) {
     $("wrong").textContent = `The camera cannot be used: ${error.message}`;
     return;
   }
   $("wrong").textContent = "";
-  $("video").srcObject = stream;
   $("live").hidden = false;
   $("camera").hidden = true;
   $("shoot").focus();
@@ -29,7 +30,6 @@ function closeCamera() {
 // Judges what the camera sees now; done when there is a verdict.
 async function shoot() {
   const {videoWidth: width, videoHeight: height} = $("video");
-  if (!width) return;  // no frame yet
   const canvas = element("canvas", {width, height});
   canvas.getContext("2d").drawImage($("video"), 0, 0);
   const file = await new Promise((give) => canvas.toBlob(give, "image/jpeg", 0.95));
