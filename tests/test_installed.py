@@ -1,5 +1,6 @@
 """The package as it is installed: what its files are, and what is enough to judge an image."""
 
+import json
 import os
 import re
 import shutil
@@ -33,6 +34,24 @@ IMPORTED_AS = {
     "ruamel.yaml": "ruamel",
     "dvc-s3": "dvc_s3",
 }
+
+
+# Serves a detector to itself: a form of two files, of which one is no image.
+SERVING = """
+import sys, threading, urllib.request
+from pathlib import Path
+from leanet.detector.detector import Detector
+from leanet.detector.service import listen, serve
+listener = listen("127.0.0.1", 0)
+given = Detector.load(sys.argv[1], "cpu"), listener, "127.0.0.1", None
+threading.Thread(target=serve, args=given, daemon=True).start()
+part = b'--b\\r\\nContent-Disposition: form-data; name="image"; filename="%s"\\r\\n\\r\\n%s\\r\\n'
+body = part % (b"a.png", Path(sys.argv[2]).read_bytes()) + part % (b"b.png", b"hello") + b"--b--"
+address = "http://127.0.0.1:{}/".format(listener.getsockname()[1])
+kind = {"Content-Type": "multipart/form-data; boundary=b"}
+print(urllib.request.urlopen(urllib.request.Request(address + "api/predict", body, kind)).read().decode())
+print(urllib.request.urlopen(address).read().decode())
+"""
 
 
 def build(kind: str, source: Path, to: Path) -> Path:
@@ -95,6 +114,7 @@ def elsewhere(wheel, tmp_path_factory):
     # pydantic comes with the web framework.
     refused = {IMPORTED_AS.get(name, name) for name in names} - {"leanet", "pydantic"}
     assert {"torch", "skimage", "sklearn", "pandas", "dvc", "mlflow", "ray", "onnx", "yaml"} <= refused
+    assert {"matplotlib", "requests"} <= refused
     (root / "refusing").mkdir()
     (root / "refusing/sitecustomize.py").write_text(REFUSING.format(names=sorted(refused)))
 
@@ -116,6 +136,26 @@ def test_the_base_judges_an_image_by_a_detector_from_elsewhere(elsewhere, finish
     code = "import leanet; print(leanet.Detector.load({!r}, 'cpu').predict([{!r}]).scores.shape)"
     done = elsewhere(sys.executable, "-c", code.format(str(finished.root / "models/detector"), str(image)))
     assert done.stdout == "(1,)\n", done.stderr
+
+
+def test_the_base_draws_overlays(elsewhere, finished, tmp_path):
+    image = next((finished.root / "data/raw/leaf/Negative").iterdir())
+    detector = str(finished.root / "models/detector")
+    done = elsewhere("leanet", "predict", str(image), "--detector", detector, "--overlays", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / f"{image.name}-map.png").exists()
+
+
+def test_the_base_serves_the_page_and_the_api(elsewhere, finished):
+    image = next((finished.root / "data/raw/leaf/Negative").iterdir())
+    done = elsewhere(sys.executable, "-c", SERVING, str(finished.root / "models/detector"), str(image))
+    assert done.returncode == 0, done.stderr
+    _, answer, page = done.stdout.split("\n", 2)
+    judged, broken = json.loads(answer)["results"]
+    assert judged["layers"]["map"].startswith("data:image/png")
+    assert "no JPEG, PNG" in broken["error"]
+    for part in ("<dialog", "--ground", "#filters", "class Archive"):  # of each kind of file that it is made of
+        assert part in page
 
 
 def test_what_an_ensemble_needs_is_said(elsewhere, ensemble):

@@ -75,7 +75,9 @@ function stack(base, heat, alt) {
 // A row of the table; made once for each image.
 function line(row) {
   if (row.line) return row.line;
-  row.button = element("button", {type: "button", className: "link", textContent: row.name});
+  const from = row.name.lastIndexOf("/") + 1;
+  row.button = element("button", {type: "button", className: "link"},
+    element("span", {className: "folder", textContent: row.name.slice(0, from)}), row.name.slice(from));
   const name = element("td", {className: "name"}, row.button);
   if (row.error) name.append(element("span", {className: "note", textContent: row.error}));
   row.line = element("tr", {className: "opens"},
