@@ -39,18 +39,17 @@ class Intake:
         Raises:
             HTTPException: 503 where there is no place, also while it arrives.
         """
-        busy = HTTPException(503, "too many images wait; try again in a moment", {"Retry-After": "2"})
         taken = 0
 
         def take(size: int) -> None:
             nonlocal taken
             if self.held + size > MAX_HELD:
-                raise busy
+                raise _busy()
             self.held += size
             taken += size
 
         if self.requests >= MAX_WAITING:
-            raise busy
+            raise _busy()
         self.requests += 1
         try:
             yield take
@@ -70,14 +69,14 @@ async def receive(request: Request, take: Callable[[int], None]) -> Sent:
     kind, options = parse_options_header(request.headers.get("content-type"))
     parts = Form(options.get(b"boundary", b"")) if kind == b"multipart/form-data" else Alone()
     if int(request.headers.get("content-length") or 0) > parts.most:
-        raise parts.too_large
+        raise _too_large(parts.what, parts.most)
     came = 0
     try:
         async with asyncio.timeout(ARRIVAL):
             async for piece in request.stream():
                 came += len(piece)
                 if came > parts.most:
-                    raise parts.too_large
+                    raise _too_large(parts.what, parts.most)
                 take(len(piece))
                 parts.write(piece)
     except TimeoutError:
@@ -85,15 +84,11 @@ async def receive(request: Request, take: Callable[[int], None]) -> Sent:
     return parts.sent()
 
 
-def _image_too_large() -> HTTPException:
-    return HTTPException(413, f"the image has more than {MAX_BYTES // MIB} MiB")
-
-
 class Alone:
     """A body that is one image."""
 
     def __init__(self):
-        self.most, self.too_large = MAX_BYTES, _image_too_large()
+        self.what, self.most = "image", MAX_BYTES
         self._content = bytearray()
 
     def write(self, piece: bytes) -> None:
@@ -109,25 +104,10 @@ class Form:
     """A body of multipart/form-data; each of its parts is an image, whatever the field is called."""
 
     def __init__(self, boundary: bytes):
-        self.most = MAX_REQUEST
-        self.too_large = HTTPException(413, f"the request has more than {MAX_REQUEST // MIB} MiB")
-        self._images: list[bytes] = []
-        self._names: list[str] = []
-        self._ended = False
+        self.what, self.most = "request", MAX_REQUEST
+        self._parts = Parts()
         try:
-            self._parser = MultipartParser(
-                boundary,
-                {
-                    "on_part_begin": self._begin,
-                    "on_header_begin": self._begin_header,
-                    "on_header_field": lambda data, start, end: self._field.extend(data[start:end]),
-                    "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
-                    "on_header_end": self._end_header,
-                    "on_part_data": self._data,
-                    "on_part_end": self._end,
-                    "on_end": self._end_all,
-                },
-            )
+            self._parser = MultipartParser(boundary, self._parts.callbacks())
         except FormParserError as error:
             raise _damaged(error) from None
 
@@ -138,19 +118,46 @@ class Form:
             raise _damaged(error) from None
 
     def sent(self) -> Sent:
-        if not self._ended:
+        if not self._parts.ended:
             raise _damaged("it has no end")
-        if not self._images:
+        if not self._parts.images:
             raise HTTPException(400, "the form has no file")
-        return Sent(self._images, self._names)
+        return Sent(self._parts.images, self._parts.names)
+
+
+class Parts:
+    """What the parser found. Nothing here leads back to it: hundreds of MiB go when the request does."""
+
+    def __init__(self):
+        self.images: list[bytes] = []
+        self.names: list[str] = []
+        self.ended = False
+
+    def callbacks(self) -> dict:
+        return {
+            "on_part_begin": self._begin,
+            "on_header_begin": self._begin_header,
+            "on_header_field": self._header_field,
+            "on_header_value": self._header_value,
+            "on_header_end": self._end_header,
+            "on_part_data": self._data,
+            "on_part_end": self._end,
+            "on_end": self._end_all,
+        }
 
     def _begin(self) -> None:
-        if len(self._images) >= MAX_FILES:
+        if len(self.images) >= MAX_FILES:
             raise HTTPException(413, f"the form has more than {MAX_FILES} files")
-        self._content, self._name = bytearray(), f"image {len(self._images) + 1}"
+        self._content, self._name = bytearray(), f"image {len(self.images) + 1}"
 
     def _begin_header(self) -> None:
         self._field, self._value = bytearray(), bytearray()
+
+    def _header_field(self, data: bytes, start: int, end: int) -> None:
+        self._field += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
 
     def _end_header(self) -> None:
         if self._field.lower() == b"content-disposition":
@@ -161,14 +168,23 @@ class Form:
     def _data(self, data: bytes, start: int, end: int) -> None:
         self._content += data[start:end]
         if len(self._content) > MAX_BYTES:
-            raise _image_too_large()
+            raise _too_large("image", MAX_BYTES)
 
     def _end(self) -> None:
-        self._images.append(bytes(self._content))
-        self._names.append(self._name)
+        self.images.append(bytes(self._content))
+        self.names.append(self._name)
 
     def _end_all(self) -> None:
-        self._ended = True
+        self.ended = True
+
+
+# An exception that were kept would keep, by its traceback, all that the request holds.
+def _busy() -> HTTPException:
+    return HTTPException(503, "too many images wait; try again in a moment", {"Retry-After": "2"})
+
+
+def _too_large(what: str, most: int) -> HTTPException:
+    return HTTPException(413, f"the {what} has more than {most // MIB} MiB")
 
 
 def _damaged(why: object) -> HTTPException:
