@@ -24,7 +24,7 @@ from leanet.images.reading import SUFFIXES
 
 pytestmark = pytest.mark.alone
 
-PATIENCE = 20_000  # milliseconds for what takes a second, on a busy machine
+PATIENCE = 120_000  # milliseconds for what takes a second, on a busy machine
 DROP = """files => {
     const all = new DataTransfer();
     for (const [name, bytes] of files)
