@@ -1,5 +1,7 @@
 """The model card: what a detector is, what it can do and where it ends, for whoever finds its folder."""
 
+import textwrap
+
 from leanet.detector.detector import Detector
 from leanet.detector.threshold import Threshold
 
@@ -25,6 +27,18 @@ def card(detector: Detector) -> str:
     else:
         what = f"the mean of {len(facts['members'])} networks {network} with a colouriser each, one a fold"
         measured_on, networks = "its single networks", ", not how much one network differs from the next"
+    counts = f"{images['positives']} of {images['positives'] + images['negatives']} images"
+    seen = " and what the network attends to" if facts["attends"] else ""
+    about = (
+        "An image goes in; out come the probability that it is anomalous, a label, the anomaly map (ΔE₀₀ between "
+        f"the image and its recoloured self){seen}. It is {what}, by LEA-Net (Katafuchi & Tokunaga, "
+        "arXiv 2109.05493)."
+    )
+    how_far = (
+        f"Threshold {at.value:.4f}, by the criterion {at.criterion}. Intervals are of 95 % and know how many "
+        f"images there were{networks}. F1 and precision hold where {counts} are anomalous. The figures are those "
+        f"of {measured_on}; the detector itself was never measured on images of its own: all were used."
+    )
     doubts = "".join(f"\n**{doubt[0].upper()}{doubt[1:]}.**\n" for doubt in detector.doubts)
     versions = ", ".join(f"{name} {version}" for name, version in came["versions"].items())
     lock = "".join(f"| `{path}` | `{digest}` |\n" for path, digest in came["dvc_lock"].items())
@@ -36,9 +50,7 @@ tags: [anomaly-detection, color, lea-net]
 
 # Color anomaly detector for {facts["dataset"]}: {facts["row"]}
 
-An image goes in; out come the probability that it is anomalous, a label, the anomaly map (ΔE₀₀ between the image
-and its recoloured self){" and what the network attends to" if facts["attends"] else ""}. It is {what},
-by LEA-Net (Katafuchi & Tokunaga, arXiv 2109.05493).
+{textwrap.fill(about, 110)}
 
     leanet predict my-images/ --detector THIS-FOLDER
 
@@ -54,10 +66,7 @@ Of images that the network had not seen, cross-validated:
 | F1 of the row, at the larger output | {measured} |
 |---|---|
 {_table(at)}
-Threshold {at.value:.4f}, by the criterion {at.criterion}. Intervals are of 95 % and know how many images there
-were{networks}. F1 and precision hold where {images["positives"]} of
-{images["positives"] + images["negatives"]} images are anomalous. The figures are those of {measured_on};
-the detector itself was never measured on images of its own: all were used.
+{textwrap.fill(how_far, 110)}
 {doubts}
 ## How it was chosen
 
