@@ -1,6 +1,5 @@
 """Jobs on a Ray cluster, of this machine or of many: nodes need neither the data nor the project's code."""
 
-import socket
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import leanet
 from leanet.core.errors import InputError
 from leanet.core.progress import Progress
 from leanet.core.settings import Device
+from leanet.run import nodes
 from leanet.run.local import perform
 from leanet.run.settings import Execution
 from leanet.training.checkpoint import Checkpoint
@@ -29,7 +28,12 @@ def run(
     Raises:
         InputError: Ray is not installed, no cluster answers, or it lost a training too often.
     """
-    ray = _connect(execution.address)
+    try:
+        ray = nodes.join(execution.address, "execution.address")
+    except ModuleNotFoundError:
+        raise InputError(
+            "execution.engine is ray, but Ray is not installed: pip install 'ray[client]>=2.49'"
+        ) from None
     try:
         gpus = execution.gpus if device != "cpu" and ray.cluster_resources().get("GPU") else 0
         # max_calls: by itself Ray would end a process after each training that uses a GPU.
@@ -48,30 +52,6 @@ def run(
             progress.step(jobs[key].epochs, **jobs[key].name)
     finally:
         ray.shutdown()
-
-
-def _connect(address: str | None):
-    try:
-        import ray
-    except ImportError:
-        raise InputError(
-            "execution.engine is ray, but Ray is not installed: pip install 'ray[client]>=2.49'"
-        ) from None
-    # The code travels along: no node can have another version of it.
-    code = {"py_modules": [str(Path(leanet.__file__).parent)]}
-    try:
-        if address and ":" in address:
-            _knock(address)
-        ray.init(address, runtime_env=code, logging_level="warning", log_to_driver=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"execution.address: no Ray cluster answers at {address} ({error})") from None
-    return ray
-
-
-def _knock(address: str) -> None:
-    """Where nobody listens, Ray itself waits for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _train(job: Job, device: Device, key: str, threads: int, **arrays: np.ndarray) -> Outcome:
