@@ -108,7 +108,7 @@ def elsewhere(wheel, tmp_path_factory):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     names = {
         re.match(r"[\w.-]+", one)[0].lower()
-        for extra in ("torch", "fill", "pipeline", "ray", "s3")
+        for extra in ("torch", "fill", "pipeline", "ray", "bucket", "s3")
         for one in extras[extra]
     }
     # pydantic comes with the web framework.
@@ -161,6 +161,11 @@ def test_the_base_serves_the_page_and_the_api(elsewhere, finished):
 def test_what_an_ensemble_needs_is_said(elsewhere, ensemble):
     done = elsewhere("leanet", "predict", "a.png", "--detector", str(ensemble.root / "models/detector"))
     assert done.stderr == "leanet: predict needs torch, which is not installed: pip install 'leanet[torch]'\n"
+
+
+def test_what_a_bucket_needs_is_said(elsewhere):
+    done = elsewhere("leanet", "predict", "s3://team/new", "--out", "scores")
+    assert done.stderr == "leanet: predict needs fsspec, which is not installed: pip install 'leanet[bucket]'\n"
 
 
 @pytest.mark.parametrize("command", ["check", "track", "use"])

@@ -26,7 +26,12 @@ COMMANDS = {  # by the names of their modules here, which have _ for -
     "serve": "a page to drop images on, and a JSON API, until interrupted",
     "export": "write the packaged detector as one graph for other programs",
 }
-EXTRAS = {"torch": "torch", "torchvision": "torch", "skimage": "fill"}  # what some detectors need
+EXTRAS = {  # what some detectors need, and `predict --out`
+    "torch": "torch",
+    "torchvision": "torch",
+    "skimage": "fill",
+    **dict.fromkeys(("fsspec", "pyarrow", "ray", "s3fs"), "bucket"),
+}
 
 
 def main() -> None:

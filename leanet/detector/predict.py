@@ -44,12 +44,10 @@ def predict(
         InputError: nothing can be judged: what is named, an option or the detector is not as it must be, or no
             image could be read.
     """
-    if prevalence is not None and not 0 < prevalence < 1:
-        raise InputError(f"--prevalence {prevalence:g}, expected a share of images between 0 and 1, both excluded")
+    other = asked(criterion, prevalence)
     files = find(named)
     if not files:
         raise InputError("no image is named")
-    other = Criterion.parse(criterion) if criterion else None
     if overlays:
         try:
             overlays.mkdir(parents=True, exist_ok=True)
@@ -58,9 +56,7 @@ def predict(
     judge = Detector.load(detector, device)
     if other:
         judge.threshold = judge.threshold_for(other)
-    print(judge.threshold.summary, file=sys.stderr)
-    for doubt in judge.doubts:
-        print(f"note: {doubt}", file=sys.stderr)
+    introduce(judge)
     write = LAYOUTS[layout](out, max(len(str(file)) for file in files))
     root = Path(os.path.commonpath([file.absolute().parent for file in files]))
     seen, unreadable = [], 0
@@ -93,14 +89,45 @@ def predict(
                 progress.step(len(faults))
             seen.append(judged.statistics)
             called += judged.labels.tolist()
-    for each in judge.drift(np.concatenate(seen)):
+    good = len(files) - unreadable
+    return conclude(judge, np.concatenate(seen), good, sum(called), unreadable, fail_on_anomaly)
+
+
+def asked(criterion: str | None, prevalence: float | None) -> Criterion | None:
+    """The criterion that is asked for, if any.
+
+    Raises:
+        InputError: it is none, or the prevalence no share.
+    """
+    if prevalence is not None and not 0 < prevalence < 1:
+        raise InputError(f"--prevalence {prevalence:g}, expected a share of images between 0 and 1, both excluded")
+    return Criterion.parse(criterion) if criterion else None
+
+
+def introduce(judge: Detector) -> None:
+    """Say what to expect of a detector."""
+    print(judge.threshold.summary, file=sys.stderr)
+    for doubt in judge.doubts:
+        print(f"note: {doubt}", file=sys.stderr)
+
+
+def conclude(
+    judge: Detector, statistics: np.ndarray, good: int, anomalous: int, unreadable: int, fail_on_anomaly: bool
+) -> int:
+    """Say whether images of these statistics (N, 4) are of a kind that the detector knows, and what was found.
+
+    Returns the exit status, as `predict` has it.
+
+    Raises:
+        InputError: no image could be read.
+    """
+    for each in judge.drift(statistics):
         if each.is_far:
             print(f"warning: these images are not of the kind that the detector knows: {each}", file=sys.stderr)
-    good = len(files) - unreadable
     if not good:
-        raise InputError(f"of {len(files)} files none could be read")
-    print(f"{good} images judged, {sum(called)} anomalous, {unreadable} unreadable", file=sys.stderr)
-    if fail_on_anomaly and any(called):
+        raise InputError(f"of {unreadable} files none could be read")
+    print(f"{good} images judged, {anomalous} anomalous, {unreadable} unreadable", file=sys.stderr)
+    if fail_on_anomaly and anomalous:
         return ANOMALOUS
     return UNREADABLE if unreadable else 0
 
