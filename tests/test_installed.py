@@ -133,9 +133,12 @@ def test_the_base_judges_an_image_by_a_detector_from_elsewhere(elsewhere, finish
     done = elsewhere("leanet", "predict", str(image), "--detector", str(finished.root / "models/detector"))
     assert done.returncode == 0, done.stderr
     assert str(image) in done.stdout
-    code = "import leanet; print(leanet.Detector.load({!r}, 'cpu').predict([{!r}]).scores.shape)"
+    code = (
+        "import leanet, sys; print(leanet.Detector.load({!r}, 'cpu').predict([{!r}]).scores.shape);"
+        "print('scipy' in sys.modules)"  # a third of a second, for figures that one image does not need
+    )
     done = elsewhere(sys.executable, "-c", code.format(str(finished.root / "models/detector"), str(image)))
-    assert done.stdout == "(1,)\n", done.stderr
+    assert done.stdout == "(1,)\nFalse\n", done.stderr
 
 
 def test_the_base_draws_overlays(elsewhere, finished, tmp_path):

@@ -6,8 +6,6 @@ All estimates are from out-of-fold scores: each image judged by a network that n
 import math
 from dataclasses import asdict, dataclass
 
-from leanet.evaluation.rates import clopper_pearson
-
 WIDE = 0.3  # an interval of a rate wider than this says little
 
 
@@ -78,6 +76,8 @@ class Threshold:
         ):
             if not rate.is_wide:
                 continue
+            from leanet.evaluation.rates import clopper_pearson  # loads scipy, for a sentence that few need
+
             between = f"it may be anything from {rate.low:.2f} to {rate.high:.2f}"
             if Rate(rate.estimate, *clopper_pearson(round(rate.estimate * count), count)).is_wide:
                 beside = " if all networks were alike" if rate.networks else ""
