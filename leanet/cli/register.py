@@ -19,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, patience: float | None = None) -> None:
     """patience: seconds to wait for the store, whose failure is then a warning; None waits as long as MLflow."""
     if os.environ.get("LEANET_TRACKING") == "off":
+        if patience is None:
+            print("LEANET_TRACKING is off: nothing is registered")
         return
     logging.disable()  # what MLflow says of its errors in pages is said here in a line
     try:

@@ -104,9 +104,10 @@ def test_a_long_stage_is_logged_as_it_ends_and_a_short_one_with_the_report(track
     assert asked == logged
 
 
-def test_off_logs_nothing(tracked):
-    done = tracked.run("python", "-m", "leanet", "track", LEANET_TRACKING="off")
-    assert done.stdout == "LEANET_TRACKING is off: nothing is logged\n"
+@pytest.mark.parametrize(("command", "what"), [("track", "logged"), ("register", "registered")])
+def test_off_writes_nothing(tracked, command, what):
+    done = tracked.run("python", "-m", "leanet", command, LEANET_TRACKING="off")
+    assert (done.returncode, done.stdout) == (0, f"LEANET_TRACKING is off: nothing is {what}\n")
     assert not (tracked.root / "mlflow.db").exists()
 
 
