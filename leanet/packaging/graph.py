@@ -1,6 +1,8 @@
 """Networks as one graph, from images as bytes to what is found in them; of a light detector, in few bytes."""
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -38,11 +40,25 @@ def write_onnx(
     except ImportError:
         raise InputError("ONNX is written by a package of its own: pip install onnx onnxscript") from None
     names = [name for name in Found._fields if attends or name != "attention"]
-    written = torch.onnx.export(exported, dynamo=True, input_names=["images"], output_names=names, verbose=False)
+    with _silenced():  # it tells of each argument of no use, and of each output that is None
+        written = torch.onnx.export(
+            exported, dynamo=True, input_names=["images"], output_names=names, verbose=False
+        )
     for node in written.model.graph:
         node.metadata_props.clear()  # lines of code, with the folders that it lies in
     written.model.metadata_props.update(facts)
     written.save(file)
+
+
+@contextlib.contextmanager
+def _silenced() -> Iterator[None]:
+    """No warnings in the log."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def write_light(
@@ -94,22 +110,19 @@ def _quantize(plain: Path, quantized: Path, images: np.ndarray) -> None:
 
     kinds = ("Conv", "Gemm", "MatMul")
     layers = [node for node in onnx.load(plain).graph.node if node.op_type in kinds]
-    # It advises to optimize the graph beforehand, which would change what is computed.
-    silenced = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    quantize_static(
-        plain,
-        quantized,
-        Reader(),
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=list(kinds),
-        nodes_to_exclude=[node.name for node in layers if ".network." not in node.input[1]],
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-        reduce_range=True,  # 7 bits: processors without VNNI add up in 16, and must not overflow
-    )
-    logging.disable(silenced)
+    with _silenced():  # it advises to optimize the graph beforehand, which would change what is computed
+        quantize_static(
+            plain,
+            quantized,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(kinds),
+            nodes_to_exclude=[node.name for node in layers if ".network." not in node.input[1]],
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            reduce_range=True,  # 7 bits: processors without VNNI add up in 16, and must not overflow
+        )
     model = onnx.load(quantized)
     _spare_maps(model.graph)
     onnx.save(model, quantized)
