@@ -50,7 +50,7 @@ tags: [anomaly-detection, color, lea-net]
 
 # Color anomaly detector for {facts["dataset"]}: {facts["row"]}
 
-{textwrap.fill(about, 110)}
+{textwrap.fill(about, 110, break_on_hyphens=False)}
 
     leanet predict my-images/ --detector THIS-FOLDER
 
@@ -66,7 +66,7 @@ Of images that the network had not seen, cross-validated:
 | F1 of the row, at the larger output | {measured} |
 |---|---|
 {_table(at)}
-{textwrap.fill(how_far, 110)}
+{textwrap.fill(how_far, 110, break_on_hyphens=False)}
 {doubts}
 ## How it was chosen
 
