@@ -49,12 +49,14 @@ def cluster(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def detector(attending, tmp_path_factory) -> Path:
-    """One whose threshold lies among the scores of these images."""
+def detector(attending, folder, tmp_path_factory) -> Path:
+    """One whose threshold lies among the scores of these images, far from each."""
     copy = tmp_path_factory.mktemp("detector") / "detector"
     shutil.copytree(attending.root / paths.DETECTOR, copy)
     facts = json.loads((copy / paths.FACTS).read_text())
-    facts["threshold"]["value"] = 0.0022
+    scores = np.sort(Detector.load(copy, "cpu").predict(sorted(folder.glob("*/*.png"))).scores)
+    gap = 1 + int(np.diff(np.log(scores[1:-1])).argmax())
+    facts["threshold"]["value"] = float(np.sqrt(scores[gap] * scores[gap + 1]))
     (copy / paths.FACTS).write_text(json.dumps(facts))
     return copy
 
