@@ -140,10 +140,12 @@ def waits(arrays, place, **settings):
 
 
 STAGE = """
+import signal
 import sys
 from dataclasses import replace
 from test_execution import Execution, jobs, run, waits
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in the background
     both = [replace(job, function=waits) for job in jobs(1, 2)]
     try:
         run(both, Execution(workers=2), device="cpu", address="train")
