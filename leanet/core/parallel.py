@@ -3,7 +3,9 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Condition
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -31,6 +33,27 @@ def free_memory(meminfo: Path = Path("/proc/meminfo"), group: Path = GROUP) -> i
         return min(free, most - taken)
     except (OSError, KeyError, ValueError):
         return free
+
+
+class Room:
+    """So much of something that is scarce: threads take of it what they need, and wait while it is not there."""
+
+    def __init__(self, size: int):
+        self.size, self._held, self._changed = size, 0, Condition()
+
+    @contextmanager
+    def hold(self, part: int) -> Iterator[None]:
+        """Within the block, `part` of the room is taken; a larger part than there is waits for all of it."""
+        part = min(part, self.size)
+        with self._changed:
+            self._changed.wait_for(lambda: self._held + part <= self.size)
+            self._held += part
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held -= part
+                self._changed.notify_all()
 
 
 def in_order(

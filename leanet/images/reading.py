@@ -10,7 +10,7 @@ from PIL import Image
 
 from leanet.core.errors import InputError
 from leanet.core.parallel import in_order
-from leanet.images.decoding import Box, decode
+from leanet.images.decoding import MAX_PIXELS, Box, decode
 
 Source = str | Path | bytes | Image.Image | np.ndarray
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
@@ -24,19 +24,26 @@ def is_image(path: str | PurePosixPath) -> bool:
 
 
 def read(
-    sources: Iterable[Source], side: int, batch_size: int, boxes: Iterable[Box | None] = repeat(None)
+    sources: Iterable[Source],
+    side: int,
+    batch_size: int,
+    boxes: Iterable[Box | None] = repeat(None),
+    most_pixels: int = MAX_PIXELS,
 ) -> Iterator[list[np.ndarray | InputError]]:
     """Batches of images as uint8 (side, side, 3), in order; in place of one that cannot be read, why.
 
-    boxes: the part of each that is taken; None takes all. The decoders of Pillow run side by side, on all cores.
+    boxes: the part of each that is taken; None takes all. most_pixels: what an image may have. The decoders of
+    Pillow run side by side, on all cores.
     """
-    asked = ((source, at, side, box) for at, (source, box) in enumerate(zip(sources, boxes, strict=False)))
+    asked = (
+        (source, at, side, box, most_pixels) for at, (source, box) in enumerate(zip(sources, boxes, strict=False))
+    )
     with closing(in_order(_one, asked, ahead=AHEAD * batch_size)) as images:
         while batch := list(islice(images, batch_size)):
             yield batch
 
 
-def _one(source: Source, at: int, side: int, box: Box | None) -> np.ndarray | InputError:
+def _one(source: Source, at: int, side: int, box: Box | None, most_pixels: int) -> np.ndarray | InputError:
     try:
         if isinstance(source, np.ndarray):
             if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3:
@@ -47,6 +54,6 @@ def _one(source: Source, at: int, side: int, box: Box | None) -> np.ndarray | In
         name = str(source) if isinstance(source, str | Path) else f"image {at}"
         if isinstance(source, str | Path) and not Path(source).exists():
             raise InputError(f"{name}: no such file")
-        return decode(Path(source) if isinstance(source, str) else source, side, name, box)
+        return decode(Path(source) if isinstance(source, str) else source, side, name, box, most_pixels)
     except InputError as error:
         return error

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from leanet.core.device import one_core_a_thread
-from leanet.core.parallel import cores, free_memory, in_order
+from leanet.core.parallel import Room, cores, free_memory, in_order
 
 GIB = 2**30
 
@@ -23,6 +23,30 @@ def test_free_memory_is_the_machines_or_its_containers(tmp_path):
     for most, free in (("max", 6), (4 * GIB, 2), (64 * GIB, 6)):
         (group / "memory.max").write_text(f"{most}\n")
         assert free_memory(meminfo, group) == free * GIB
+
+
+def test_a_room_holds_no_more_than_its_size():
+    room, together = Room(10), threading.Barrier(2, timeout=60)
+    holding, most = 0, 0
+
+    def work(part: int) -> int:
+        nonlocal holding, most
+        with room.hold(part):
+            holding += min(part, 10)
+            most = max(most, holding)
+            if part == 5:
+                together.wait()  # two of them fit, or this breaks
+            time.sleep(0.001)
+            holding -= min(part, 10)
+        return part
+
+    for parts in ([6, 10, 99, 6, 1], [5] * 6):
+        assert list(in_order(work, ((part,) for part in parts), threads=2)) == parts
+    assert most == 10
+    with pytest.raises(ZeroDivisionError), room.hold(10):
+        raise ZeroDivisionError
+    with room.hold(10):
+        pass
 
 
 def test_results_come_in_order_and_few_wait():

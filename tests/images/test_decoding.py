@@ -4,9 +4,12 @@ import io
 import logging
 import resource
 import struct
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from traceback import walk_tb
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from PIL import Image
 from torchvision.io import ImageReadMode, decode_image
 
 from leanet.core.errors import InputError
+from leanet.core.parallel import Room
 from leanet.images import decoding
 from leanet.images.decoding import decode, decode_mask, picture
 
@@ -494,6 +498,10 @@ REFUSED = {
     "32 bits": (paged(GREY.astype(np.uint32), **MINISBLACK), "pixels of mode I, expected 8 or 16 bits"),
     "a broken chunk": (png_of(SIDE, SIDE, chunk(b"I\xffAT", b"")), "damaged or cut off: broken PNG file"),
     "ten bands": (paged(np.zeros((SIDE, SIDE, 10), np.uint8), planarconfig="contig", **MINISBLACK), "no JPEG"),
+    "a line": (
+        bmp(b"\0\0\0\1", 100_000_000, 1, 8, palette=bytes(1024), compression=1),
+        "it has more than 65,535 pixels along a side",
+    ),
     "planes of 16 bits": (
         paged(np.moveaxis(DEEP, -1, 0), planarconfig="separate", **RGB_TIFF),
         "uncompressed planes of 16 bits",
@@ -525,6 +533,9 @@ BOMBS = {
     + bytes(99),
     "BMP": bmp(b"", VAST, VAST, 24),
     "TIFF": tiff(b"", {256: VAST, 257: VAST, 258: 8, 259: 1, 262: 1, 277: 1, 278: VAST}),
+    "TIFF, of one tile": tiff(
+        b"", {256: 16, 257: 16, 258: 8, 259: 8, 262: 1, 277: 1, 322: 46_320, 323: 46_320, 324: 8, 325: 99}
+    ),
     "GIF": b"GIF89a"
     + struct.pack("<HHBBB", VAST, VAST, 0, 0, 0)
     + b","
@@ -543,6 +554,50 @@ def test_a_bomb_is_refused_by_its_header(tmp_path, kind):
     after = resource.getrusage(resource.RUSAGE_SELF)
     assert after.ru_maxrss - before.ru_maxrss < 20_000  # KiB
     assert after.ru_utime - before.ru_utime < 0.2
+
+
+def test_no_more_pixels_are_under_way_than_memory_has_room_for(tmp_path, monkeypatch):
+    (tmp_path / "image.png").write_bytes(saved(RGB, "PNG"))
+    monkeypatch.setattr(decoding, "UNDER_WAY", Room(2 * SIDE * SIDE))
+    together, begun, most = threading.Barrier(2, timeout=60), [], []
+
+    def resized(image: Image.Image, *_: object) -> Image.Image:
+        begun.append(image)
+        most.append(len(begun))
+        together.wait()  # two fit, or this breaks; three would be seen
+        time.sleep(0.01)
+        begun.remove(image)
+        return image
+
+    monkeypatch.setattr(decoding, "_resized", resized)
+    with ThreadPoolExecutor(6) as pool:
+        assert len(list(pool.map(lambda _: decode(tmp_path / "image.png", SIDE), range(12)))) == 12
+    assert max(most) == 2
+
+
+def test_a_large_image_is_one_block_of_memory():
+    """Many smaller ones would stay with each thread."""
+    Image.core.reset_stats()
+    Image.new("RGB", (5000, 5000))
+    assert Image.core.get_stats()["allocated_blocks"] == 1
+
+
+def test_what_resizing_cannot_do_is_the_files_fault(tmp_path, monkeypatch):
+    def failing(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Image, "resize", failing)
+    (tmp_path / "image.png").write_bytes(saved(LARGE, "PNG"))
+    for read in (decode, decode_mask):
+        refused(tmp_path / "image.png", "its pixels do not fit into memory", read)
+
+
+def test_an_error_holds_no_pixels(tmp_path):
+    (tmp_path / "image.png").write_bytes(saved(LARGE, "PNG")[:-50])
+    with pytest.raises(InputError) as caught:
+        decode(tmp_path / "image.png", SIDE)
+    held = [value for frame, _ in walk_tb(caught.tb) for value in frame.f_locals.values()]
+    assert not [value for value in held if isinstance(value, Image.Image)]
 
 
 @pytest.mark.parametrize("kind", WHOLE)

@@ -33,6 +33,12 @@ def test_images_come_in_order_in_batches_with_errors_in_their_place(tmp_path):
             assert np.array_equal(found[at], flat(value))
 
 
+def test_an_image_may_have_so_many_pixels_and_no_more():
+    (batch,) = read([flat(0), np.zeros((9, 8, 3), np.uint8)], 8, batch_size=2, most_pixels=64)
+    assert batch[0].shape == (8, 8, 3)
+    assert str(batch[1]) == "image 1: cannot be decoded as an image (it has more than 64 pixels)"
+
+
 def test_an_image_is_cut_by_its_own_box():
     image = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
     boxes = [(0, 0, 2, 2), None, (2, 2, 4, 4)]
