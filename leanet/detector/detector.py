@@ -20,6 +20,7 @@ from leanet.detector.criterion import Criterion
 from leanet.detector.drift import Drift, compare, statistics
 from leanet.detector.found import Networks
 from leanet.detector.threshold import Threshold
+from leanet.images.decoding import MAX_PIXELS
 from leanet.images.preparation import prepare
 from leanet.images.reading import Source, read
 from leanet.images.settings import Preparation
@@ -151,14 +152,18 @@ class Detector:
         return Judged(**{name: None if each[0] is None else np.concatenate(each) for name, each in parts.items()})
 
     def stream(
-        self, images: Iterable[Source], *, prevalence: float | None = None
+        self, images: Iterable[Source], *, prevalence: float | None = None, most_pixels: int = MAX_PIXELS
     ) -> Iterator[tuple[Judged, list[InputError | None]]]:
         """`predict` a batch at a time, for more images than fit into memory.
+
+        most_pixels: what an image may have.
 
         Yields what is found in the readable images of a batch, and for each image of the batch None, or why it
         cannot be read.
         """
-        batches = ((batch, prevalence) for batch in read(images, self.side, self.networks.batch))
+        batches = (
+            (batch, prevalence) for batch in read(images, self.side, self.networks.batch, most_pixels=most_pixels)
+        )
         with closing(in_order(self._judge, batches, self.networks.threads)) as judged:
             yield from judged
 

@@ -2,7 +2,7 @@
 
 A request has one image, its bytes as the body, or a form of many. What comes in is bounded: bytes, files, the time
 that they take to arrive, how many requests there are while one is judged (leanet.detector.arrival), and pixels
-(leanet.images.decoding).
+(leanet.detector.answer).
 """
 
 import asyncio
