@@ -1,5 +1,7 @@
 """The one kind of error that is the user's to mend."""
 
+from leanet.core.text import printable
+
 
 class InputError(Exception):
     """A foreseeable mistake in files or settings; its text is one line that says what to change.
@@ -8,4 +10,4 @@ class InputError(Exception):
     """
 
     def __init__(self, text: str):
-        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
+        super().__init__(printable(text))

@@ -87,7 +87,7 @@ def _below(address: str) -> pa.Array:
     """Addresses of all images below one, sorted; of local files, absolute paths.
 
     Raises:
-        InputError: there are none, or the store does not answer.
+        InputError: there are none, a name is no UTF-8, or the store does not answer.
     """
     with explained(address):
         fs, root = fsspec.url_to_fs(address, use_listings_cache=False)
@@ -95,7 +95,10 @@ def _below(address: str) -> pa.Array:
     inside = sorted(name for name in names if is_image(PurePosixPath(name[len(root) :] or name)))
     if not inside:
         raise InputError(f"{address}: no image there; looked for {', '.join(sorted(SUFFIXES))}")
-    return pa.array(map(fs.unstrip_protocol, inside) if "://" in address else inside, pa.string())
+    try:
+        return pa.array(map(fs.unstrip_protocol, inside) if "://" in address else inside, pa.string())
+    except UnicodeEncodeError as error:
+        raise InputError(f"{error.object}: its name is no UTF-8, as a table needs; rename it") from None
 
 
 @contextmanager

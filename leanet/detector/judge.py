@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import fsspec
 import pyarrow as pa
 import ray
+from fsspec.implementations.local import LocalFileSystem
 
 from leanet.core.errors import InputError
 from leanet.core.parallel import in_order
@@ -71,6 +72,8 @@ def _fetch(address: str) -> bytes | str:
         InputError: it is not for this image alone.
     """
     fs, path = fsspec.url_to_fs(address)
+    if isinstance(fs, LocalFileSystem) and os.path.exists(path) and not os.path.isfile(path):
+        return "it is no regular file"  # a pipe would be waited for
     try:
         try:
             return fs.cat_file(path)

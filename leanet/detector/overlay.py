@@ -1,5 +1,7 @@
 """What a detector finds, laid over the image it was found in."""
 
+import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from leanet.images.decoding import picture
 from leanet.report.heat import MAP_TOP, heat
 
 LONGEST = 1024  # pixels of an overlay's longer side
+LONGEST_NAME = 240  # bytes; file systems take 255, endings included
 STRENGTH = 0.75  # of the heat where it is hottest; the image stays visible
 
 
@@ -23,13 +26,22 @@ def heats(size: tuple[int, int], map_: np.ndarray, attention: np.ndarray | None)
     return found
 
 
-def save(folder: Path, name: Path, source: Path, map_: np.ndarray, attention: np.ndarray | None) -> None:
-    """Lay the heat over the image in `source`: `<name>-map.png` and `<name>-attention.png` in `folder`."""
+def save(beside: Path, source: Path, map_: np.ndarray, attention: np.ndarray | None) -> None:
+    """Lay the heat over the image in `source`: `<beside>-map.png` and `<beside>-attention.png`."""
+    beside.parent.mkdir(parents=True, exist_ok=True)
     image = picture(source, LONGEST).convert("RGBA")
     for kind, layer in heats(image.size, map_, attention).items():
-        file = folder / name.with_name(f"{name.name}-{kind}.png")
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file = beside.with_name(f"{_short(beside.name)}-{kind}.png")
         Image.alpha_composite(image, layer).convert("RGB").save(file)
+
+
+def _short(name: str) -> str:
+    """The name, or its beginning and its hash where no file system would take it with an ending."""
+    content = os.fsencode(name)
+    if len(content) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    return content[: LONGEST_NAME - 17].decode(errors="ignore") + "-" + digest
 
 
 def _heat(size: tuple[int, int], values: np.ndarray) -> Image.Image:

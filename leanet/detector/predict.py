@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from itertools import repeat
 from pathlib import Path
 from typing import TextIO
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from leanet.core.errors import InputError
 from leanet.core.progress import Progress
+from leanet.core.text import no_formula, printable
 from leanet.detector.criterion import Criterion
 from leanet.detector.detector import Detector
 from leanet.detector.reading import find
@@ -57,20 +59,20 @@ def predict(
     if other:
         judge.threshold = judge.threshold_for(other)
     introduce(judge)
-    write = LAYOUTS[layout](out, max(len(str(file)) for file in files))
-    root = Path(os.path.commonpath([file.absolute().parent for file in files]))
+    write = LAYOUTS[layout](out, max(len(printable(str(file))) for file in files))
+    names = overlay_names(files) if overlays else repeat(None)
     seen, unreadable = [], 0
     called: list[bool] = []
-    place = iter(files)
+    place = zip(files, names, strict=False)
     # Where the lines go to a terminal, they are the progress.
     with nullcontext() if out.isatty() else Progress(len(files), "predict") as progress:
         for judged, faults in judge.stream(files, prevalence=prevalence):
             of_each = judged.scores, judged.labels, judged.statistics, judged.maps, _each(judged.attention)
             found = zip(*of_each, strict=False)
-            for fault, file in zip(faults, place, strict=False):
+            for fault, (file, name) in zip(faults, place, strict=False):
                 if fault:
                     unreadable += 1
-                    write({"file": str(file), "error": str(fault).removeprefix(f"{file}: ")})
+                    write({"file": str(file), "error": str(fault).removeprefix(printable(f"{file}: "))})
                 else:
                     score, label, statistics, map_, attention = next(found)
                     write(
@@ -84,13 +86,21 @@ def predict(
                     if overlays:
                         from leanet.detector import overlay
 
-                        overlay.save(overlays, file.absolute().relative_to(root), file, map_, attention)
+                        overlay.save(overlays / name, file, map_, attention)
             if progress:
                 progress.step(len(faults))
             seen.append(judged.statistics)
             called += judged.labels.tolist()
     good = len(files) - unreadable
     return conclude(judge, np.concatenate(seen), good, sum(called), unreadable, fail_on_anomaly)
+
+
+def overlay_names(files: list[Path]) -> list[Path]:
+    """Where the overlays of each file belong below their folder: no two at one place, and none outside."""
+    # Links and .. are followed: what is left of the paths tells the files apart.
+    real = [Path(os.path.realpath(file.parent), file.name) for file in files]
+    root = os.path.commonpath([file.parent for file in real])
+    return [file.relative_to(root) for file in real]
 
 
 def asked(criterion: str | None, prevalence: float | None) -> Criterion | None:
@@ -139,15 +149,16 @@ def _each(attention: np.ndarray | None):
 
 
 def _table(out: TextIO, width: int) -> Callable[[Line], None]:
-    """For people; what cannot be read goes to stderr."""
+    """For people; what cannot be read goes to stderr. Names have escapes where a terminal would obey them."""
     print(f"{'file':{width}}   score  label", file=out)
 
     def write(line: Line) -> None:
+        file = printable(line["file"])
         if "error" in line:
-            print(f"{line['file']}: {line['error']}", file=sys.stderr)
+            print(f"{file}: {line['error']}", file=sys.stderr)
         else:
             label = "anomalous" if line["anomalous"] else "normal"
-            print(f"{line['file']:{width}}  {line['score']:6.4f}  {label}", file=out, flush=True)
+            print(f"{file:{width}}  {line['score']:6.4f}  {label}", file=out, flush=True)
 
     return write
 
@@ -155,11 +166,11 @@ def _table(out: TextIO, width: int) -> Callable[[Line], None]:
 def _csv(out: TextIO, _: int) -> Callable[[Line], None]:
     table = csv.DictWriter(out, ["file", "score", "anomalous", "map_p99", "error"], lineterminator="\n")
     table.writeheader()
-    return table.writerow
+    return lambda line: table.writerow(line | {"file": no_formula(printable(line["file"]))})
 
 
 def _json_lines(out: TextIO, _: int) -> Callable[[Line], None]:
-    return lambda line: print(json.dumps(line, ensure_ascii=False), file=out, flush=True)
+    return lambda line: print(json.dumps(line), file=out, flush=True)
 
 
 LAYOUTS = {"table": _table, "csv": _csv, "jsonl": _json_lines}

@@ -23,6 +23,7 @@ import rarfile
 
 from leanet.core.errors import InputError
 from leanet.core.progress import Progress
+from leanet.core.text import UNPRINTABLE
 
 MOST_MEMBERS = 200_000
 MOST_BYTES = 20 * 2**30  # of all chosen members
@@ -32,7 +33,6 @@ LONGEST_NAME = 1000
 CHUNK = 2**16  # bytes read at once; no header in a tar is larger
 DIRECTORY = MOST_MEMBERS * 160  # bytes of a zip's table of contents, which is read in one piece
 
-UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # the last are bytes that are no UTF-8
 DRIVE = re.compile("[A-Za-z]:")
 SPECIAL = "is a link, a device or another special file"
 ENCRYPTED = "is encrypted"

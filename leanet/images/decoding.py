@@ -168,6 +168,8 @@ def _loaded(
     if isinstance(source, Image.Image):  # whoever opened it may still want it whole
         opened, enough = nullcontext(source), None
     else:
+        if isinstance(source, Path) and source.exists() and not (source.is_file() or source.is_dir()):
+            raise InputError("it is no regular file")  # a pipe would be waited for
         opened = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
     with opened as image:
         pixels = _checked(image, most_pixels)

@@ -1,5 +1,6 @@
 """Images from wherever they are, decoded ahead of whoever works on them."""
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import islice, repeat
@@ -52,7 +53,7 @@ def _one(source: Source, at: int, side: int, box: Box | None, most_pixels: int) 
                 )
             source = Image.fromarray(source)
         name = str(source) if isinstance(source, str | Path) else f"image {at}"
-        if isinstance(source, str | Path) and not Path(source).exists():
+        if isinstance(source, str | Path) and not os.path.exists(source):
             raise InputError(f"{name}: no such file")
         return decode(Path(source) if isinstance(source, str) else source, side, name, box, most_pixels)
     except InputError as error:

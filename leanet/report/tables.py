@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from leanet.attention import rows
+from leanet.core.text import markdown as escaped
 from leanet.evaluation.baselines import BASELINES, BORDER_HISTOGRAM, LAB_HISTOGRAM, MAP_THRESHOLD
 from leanet.evaluation.comparison import Comparison
 from leanet.evaluation.scores import Figure, Undefined, changed, score_cells
@@ -66,7 +67,7 @@ class Table:
 
     @property
     def markdown(self) -> str:
-        lines = [[text(row.get(column)) for column in self.columns] for row in self.rows]
+        lines = [[_cell(row.get(column)) for column in self.columns] for row in self.rows]
         lines = [self.columns, ["---"] * len(self.columns), *lines]
         return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -96,6 +97,11 @@ def text(value: object) -> str:
     if value is None:
         return "–"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _cell(value: object) -> str:
+    """The same in Markdown, where names of images are not to be more than names."""
+    return escaped(value) if isinstance(value, str) else text(value)
 
 
 def _sort_key(value: object) -> object:
@@ -348,6 +354,6 @@ def markdown(results: Results, made: list[Table], said: list[str]) -> str:
     first, *others = (f"### {table.title}\n\n{table.note}\n\n{table.markdown}\n" for table in made)
     heading = f"## {results.dataset} ({results.positives} anomalous, {results.negatives} normal images)\n"
     found = results.findings["remarks"]
-    found = [*(f"- {line}" for line in found), ""] if found else []
+    found = [*(f"- {escaped(line)}" for line in found), ""] if found else []
     told = [*(f"- {line}" for line in remarks), ""] if remarks else []
     return "\n".join([heading, f"**{summary}**\n", *told, *found, first, *others])

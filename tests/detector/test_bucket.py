@@ -255,6 +255,21 @@ def test_what_one_image_cannot_be_fetched_for_is_told_from_what_none_can(monkeyp
         judge._fetch("expired/a.png")
 
 
+def test_what_no_table_can_hold_or_no_worker_can_read_is_one_line(tmp_path):
+    from leanet.detector import bucket as module
+    from leanet.detector import judge
+
+    (tmp_path / "a.png").touch()
+    os.mkfifo(tmp_path / "pipe.png")
+    assert judge._fetch(str(tmp_path / "pipe.png")) == "it is no regular file"
+    assert judge._fetch(str(tmp_path / "gone.png")) == "no such file"
+    assert judge._fetch(f"file://{tmp_path}/a.png") == b""
+    assert len(module._below(str(tmp_path))) == 2
+    (tmp_path / "caf\udce9.png").touch()
+    with pytest.raises(InputError, match=r"caf\\udce9.png: its name is no UTF-8, as a table needs; rename it"):
+        module._below(str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -295,6 +310,7 @@ def test_what_cannot_be_is_one_line_before_any_work(
 def test_what_is_not_installed_is_one_line(missing, monkeypatch):
     for name in [*filter(lambda name: name.startswith("leanet.detector."), sys.modules)]:
         monkeypatch.delitem(sys.modules, name)
+        monkeypatch.delattr(sys.modules["leanet.detector"], name.rpartition(".")[2])
     monkeypatch.setitem(sys.modules, missing, None)
     line = call(monkeypatch, "s3://team/new", "--out", "scores")
     assert line == f"leanet: predict needs {missing}, which is not installed: pip install 'leanet[bucket]'"

@@ -127,6 +127,13 @@ def test_a_broken_image_is_reported_and_the_rest_goes_on(attending, folder):
     assert seen == {f"{name}-{kind}.png" for name in ("a.png", "deeper/b.jpg") for kind in ("map", "attention")}
 
 
+def test_a_terminal_may_have_few_letters(attending, folder):
+    shutil.copy(folder / "a.png", folder / "Blätter 葉.png")
+    done = judged(attending, str(folder / "Blätter 葉.png"), PYTHONIOENCODING="ascii")
+    assert r"Bl\xe4tter \u8449.png" in done.stdout
+    assert done.returncode == 0
+
+
 def test_who_reads_no_further_is_no_error(attending, folder):
     command = "python -m leanet predict images/a.png --format jsonl | true"
     done = attending.run("bash", "-c", command.replace("images", str(folder)))
@@ -182,7 +189,7 @@ def test_files_are_those_that_are_named(folder):
     inside = [folder / name for name in ("a.png", "broken.png", "deeper/b.jpg", "text.png")]
     assert find([str(folder)]) == inside
     assert find([str(folder / "**/*.jpg"), str(folder / "a.png"), str(folder / "a.png")]) == [inside[2], inside[0]]
-    assert find(["-"], io.StringIO(f"{inside[3]}\n\n{inside[0]}\n")) == [inside[3], inside[0]]
+    assert find(["-"], io.BytesIO(f"{inside[3]}\n\n{inside[0]}\n".encode())) == [inside[3], inside[0]]
     assert find(["not there.png"]) == [Path("not there.png")]
     (folder / "empty").mkdir()
     with pytest.raises(InputError, match="no image in this folder"):

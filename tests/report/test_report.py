@@ -188,6 +188,15 @@ def test_the_same_table_as_markdown_and_csv():
     assert table.cells[0][1] == {"text": "0.600 ± 0.100", "by": 0.6}
 
 
+def test_a_name_is_no_markup_in_markdown():
+    found = results()
+    found.findings["remarks"] = ["Exact duplicates, 1: <img src=x onerror=alert(1)>.png and b.png."]
+    table = Table("suspects", "Suspects", "Look.", [{"image": "<b>|x.png", "score": 0.5}])
+    said = markdown(found, [table], ["Summary."])
+    assert r"- Exact duplicates, 1: \<img src=x onerror=alert(1)>.png and b.png." in said
+    assert r"| \<b>\|x.png | 0.500 |" in said
+
+
 def test_a_name_cannot_break_out_of_the_page(tmp_path):
     ours = results(named=("cnn", "lab-histogram"))
     ours.manifest.loc[0, "path"] = "</script><script>alert(1)//.png"
