@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
     root = arguments.folder
     with TemporaryDirectory() as folder:
         file = Path(folder) / "images.npy"
-        items, unread = write_images(root, layout.read(root), SIDE, file)
+        items, unread = write_images(root, layout.read_own(root), SIDE, file)
         for reason in unread.values():
             print(f"left out: {reason}")
         images = ArrayFile(file, "r+b")

@@ -9,14 +9,15 @@ Three layouts are understood, in this order:
   `Object/Positive/` and `Object/Negative/` with masks of the objects.
 """
 
+import csv
 import os
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import pandas as pd
-
 from leanet.core.errors import InputError
+from leanet.core.text import UNPRINTABLE, no_formula
 from leanet.images.decoding import Box
 from leanet.images.reading import SUFFIXES, is_image
 
@@ -26,6 +27,7 @@ COLUMNS = ("path", "label", "group", "mask", "object", "box")
 TABLE = "images.csv"
 WORDS = {"0": 0, "1": 1, "normal": 0, "anomalous": 1, "negative": 0, "positive": 1, "good": 0}
 MOST_NAMED = 5  # mistakes that one line holds
+LONGEST = 255  # bytes of a name that file systems take
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ def read(root: Path) -> list[Item]:
     """The images under `root`, sorted by path.
 
     Raises:
-        InputError: the folder has none of the layouts, a class has no image, or images.csv does not fit.
+        InputError: the folder has none of the layouts, a class has no image, images.csv does not fit, or a name
+            is none that every table and program takes.
     """
     if not root.is_dir():
         what = "is a file" if root.exists() else "is not there"
@@ -58,7 +61,43 @@ def read(root: Path) -> list[Item]:
     for label, name in enumerate(("normal", "anomalous")):
         if not any(item.label == label for item in found):
             raise InputError(f"{root}: no {name} image; expected some of both classes")
+    if unfit := [name for name in (str(root), *files(found)) if UNPRINTABLE.search(name)]:
+        raise InputError(
+            f"{root}: {first_few(unfit)}: expected names of UTF-8 without control characters; rename them"
+        )
     return sorted(found, key=lambda item: item.path)
+
+
+def read_own(root: Path) -> list[Item]:
+    """`read`, of a folder that its owner may have put together from links.
+
+    Raises:
+        InputError: as `read`; or a link leads out of the folder, where there may be what nobody meant to share.
+    """
+    items = read(root)
+    home = Path(os.path.realpath(root))
+    known: set[str] = set()
+    for name in (*files(items), TABLE):
+        *folders, _ = name.split("/")
+        for place in ("/".join(folders[:count]) for count in range(1, len(folders) + 1)):
+            if place not in known:
+                known.add(place)
+                _refuse_way_out(root, place, home)
+        _refuse_way_out(root, name, home)
+    return items
+
+
+def files(items: Iterable[Item]) -> Iterator[str]:
+    """The paths of images and masks."""
+    return (path for item in items for path in (item.path, item.mask, item.object) if path)
+
+
+def _refuse_way_out(root: Path, name: str, home: Path) -> None:
+    place = os.path.join(root, name)
+    if os.path.islink(place) and not Path(os.path.realpath(place)).is_relative_to(home):
+        raise InputError(
+            f"{place}: a link that leads out of {root}, to {os.readlink(place)}; put there what it leads to"
+        )
 
 
 def first_few(mistakes: list[str]) -> str:
@@ -110,33 +149,39 @@ def _mvtec(root: Path) -> list[Item]:
 def _table(root: Path) -> list[Item]:
     file = root / TABLE
     try:
-        with file.open(encoding="utf-8-sig") as stream:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
             separator = ";" if ";" in stream.readline() else ","  # spreadsheets write either
-        table = pd.read_csv(file, dtype=str, keep_default_na=False, sep=separator, encoding="utf-8-sig")
-    except (ValueError, UnicodeDecodeError) as error:
+            stream.seek(0)
+            table = csv.DictReader(stream, delimiter=separator, restkey="", restval="", strict=True)
+            columns = table.fieldnames
+            rows = [(table.line_num, row) for row in table]
+    except (ValueError, csv.Error) as error:
         raise InputError(f"{file}: cannot be read as a CSV file ({' '.join(str(error).split())})") from None
-    columns = list(table.columns)
-    if not {"path", "label"} <= set(columns) <= set(COLUMNS):
+    if columns is None:
+        raise InputError(f"{file}: cannot be read as a CSV file (it is empty)")
+    if not {"path", "label"} <= set(columns) <= set(COLUMNS) or len(set(columns)) < len(columns):
         raise InputError(
-            f"{file}: has the columns {', '.join(columns)}; expected path, label and, if wanted, "
+            f"{file}: has the columns {', '.join(columns)[:LONGEST]}; expected path, label and, if wanted, "
             + ", ".join(COLUMNS[2:])
         )
     found, wrong = [], []
-    for line, row in enumerate(table.to_dict("records"), start=2):
+    for line, row in rows:
+        if any(row.pop("", [])):
+            wrong.append(f"line {line}: more fields than the {len(columns)} columns")
         label = WORDS.get(row["label"].strip().lower())
         if label is None:
-            wrong.append(f"line {line}: label is {row['label']!r}, expected 0 or normal, 1 or anomalous")
+            wrong.append(f"line {line}: label is {row['label'][:LONGEST]!r}, expected 0 or normal, 1 or anomalous")
         for column in ("path", "mask", "object"):
-            if value := row.get(column):
-                wrong += [f"line {line}: {column} is {value!r}, {fault}" for fault in _path_faults(root, value)]
+            if (value := row.get(column)) and (fault := _path_fault(root, value)):
+                wrong.append(f"line {line}: {column} is {value[:LONGEST]!r}, {fault}")
         if not row["path"]:
             wrong.append(f"line {line}: path is empty")
         box = _box(row.get("box", ""))
         if isinstance(box, str):
             wrong.append(f"line {line}: {box}")
             box = None
-        of = {column: row.get(column) or None for column in ("group", "mask", "object")}
-        found.append(Item(row["path"], label or 0, **of, box=box))
+        path, mask, object_ = (_plain(row.get(column)) for column in ("path", "mask", "object"))
+        found.append(Item(path or "", label or 0, row.get("group") or None, mask, object_, box))
     twice = [path for path, count in Counter(item.path for item in found).items() if count > 1 and path]
     wrong += [f"{path} is there twice" for path in twice]
     if wrong:
@@ -153,14 +198,21 @@ def _box(said: str) -> Box | str | None:
         left, top, right, bottom = map(int, numbers)
         if left < right and top < bottom:
             return left, top, right, bottom
-    return f"box is {said!r}, expected left top right bottom in pixels, such as 10 20 110 220"
+    return f"box is {said[:LONGEST]!r}, expected left top right bottom in pixels, such as 10 20 110 220"
 
 
-def _path_faults(root: Path, value: str) -> list[str]:
+def _path_fault(root: Path, value: str) -> str | None:
     path = PurePosixPath(value)
     if path.is_absolute() or ".." in path.parts or "\\" in value:
-        return ["expected a path below the folder, with /"]
-    return [] if (root / path).is_file() else ["which is not there"]
+        return "expected a path below the folder, with /"
+    if any(len(os.fsencode(part)) > LONGEST for part in path.parts):
+        return f"expected names of at most {LONGEST} bytes"
+    return None if os.path.isfile(root / path) else "which is not there"
+
+
+def _plain(path: str | None) -> str | None:
+    """One spelling of a path of the table; tables of results, which have it as well, run no formula."""
+    return no_formula(PurePosixPath(path).as_posix()) if path else None
 
 
 def _images(folder: Path, root: Path) -> list[str]:

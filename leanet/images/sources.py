@@ -5,7 +5,7 @@ download or a made-up one to draw.
 import shutil
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from PIL import Image
 from leanet.core.errors import InputError
 from leanet.core.progress import Progress
 from leanet.core.settings import Count, Rule, Seed, parse, read
+from leanet.core.text import printable
 from leanet.images import catalogue, duplicates, layout, leaf
 from leanet.images.layout import CLASSES, MASKS, TABLE, Item, first_few
 from leanet.images.sampling import assign_folds, sample
@@ -87,7 +88,7 @@ def _sample(dataset: Dataset, seed: int) -> list[Item]:
     """The images that take part; of a set that is not here yet, as many without names."""
     source = Path(dataset.source)
     if source.suffix != ".yaml":
-        items = layout.read(source)
+        items = layout.read_own(source)
     else:
         tree = parse(source)
         described = catalogue.Entry if catalogue.describes_one(tree) else Drawing
@@ -113,15 +114,16 @@ def fetch(source: Path, to: Path) -> None:
 
 
 def _copy(source: Path, to: Path) -> None:
-    items = layout.read(source)
-    names = [name for item in items for name in (item.path, item.mask, item.object) if name]
+    names = {PurePosixPath(name).as_posix() for name in layout.files(layout.read_own(source))}
     if (source / TABLE).is_file():
-        names.append(TABLE)
-    rest = {file.relative_to(source).as_posix() for file in source.rglob("*") if file.is_file()} - set(names)
-    if rest:
-        print(f"{source}: left aside, as no image of the set: {first_few(sorted(rest))}", file=sys.stderr)
+        names.add(TABLE)
+    there = (file for file in source.rglob("*") if file.is_file() or file.is_symlink())
+    if rest := {file.relative_to(source).as_posix() for file in there} - names:
+        print(
+            f"{source}: left aside, as no image of the set: {printable(first_few(sorted(rest)))}", file=sys.stderr
+        )
     with Progress(len(names), f"copy {source}") as progress:
-        for name in names:
+        for name in sorted(names):
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, to / name)
             progress.step()
