@@ -3,7 +3,7 @@ PYTHON ?= python3
 READY := .venv/ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help env repro test bench lint ui lock
+.PHONY: help env repro test fuzz bench lint ui lock
 
 help:
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,9 @@ test: $(READY) ## set up the environment if need be, then run all tests
 	@LEANET_TEST_PROJECTS=$$(mktemp -d) && export LEANET_TEST_PROJECTS && trap 'rm -rf "$$LEANET_TEST_PROJECTS"' EXIT && \
 	python -m pytest -m "not alone" -n auto --maxprocesses 4 --dist worksteal && \
 	python -m pytest -m alone -n auto --maxprocesses 2 --dist loadfile
+
+fuzz: $(READY) ## change what is read from outside for five minutes, and keep in tests/fuzz/found what breaks a reader
+	@PYTHONPATH=tests python -m fuzz
 
 bench: $(READY) ## measure speed and memory beside alternatives, half an hour; figures also in bench.json
 	python -m benchmarks --json bench.json
