@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from leanet.core.errors import InputError
-from leanet.detector import overlay
+from leanet.detector import limits, overlay
 from leanet.detector.detector import Detector, Judged
 from leanet.images.decoding import picture
 
@@ -19,7 +19,6 @@ MAX_PIXELS = 65_000_000  # of an image: as many as cameras have, and no more, si
 NEIGHBOURS = 3  # of each class
 THUMBNAIL = 96  # pixels of its longer side
 SAVED = {"WEBP": {"method": 0}}  # three times as fast, a twentieth larger
-KEPT = 16 * 2**20  # bytes of an answer in memory; a longer one waits on disk
 
 Pictures = Literal["1", "small", "0"]
 
@@ -77,7 +76,7 @@ def write(detector: Detector, names: Sequence[str], images: Sequence[bytes], pic
 
     Images with their pictures may be much longer than the files, so that no more than KEPT is held in memory.
     """
-    file = SpooledTemporaryFile(max_size=KEPT)  # noqa: SIM115 (whoever reads it closes it)
+    file = SpooledTemporaryFile(max_size=limits.KEPT)  # noqa: SIM115 (whoever reads it closes it)
     file.write(b'{"results":[')
     for at, (name, found) in enumerate(zip(names, answers(detector, images, pictures), strict=True)):
         if isinstance(found, InputError):

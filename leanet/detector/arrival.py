@@ -10,13 +10,8 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
-MIB = 2**20
-MAX_BYTES = 64 * MIB  # of one image
-MAX_REQUEST = 256 * MIB  # of a form
-MAX_FILES = 256  # of a form
-MAX_WAITING = 32  # requests, those that arrive included; more are told to come back
-MAX_HELD = 1024 * MIB  # of all requests together; what goes beyond is told to come back
-ARRIVAL = 30  # seconds that a request may take to arrive, head and body each
+from leanet.detector import limits
+from leanet.detector.limits import MIB
 
 
 class Sent(NamedTuple):
@@ -43,12 +38,12 @@ class Intake:
 
         def take(size: int) -> None:
             nonlocal taken
-            if self.held + size > MAX_HELD:
+            if self.held + size > limits.MAX_HELD:
                 raise _busy()
             self.held += size
             taken += size
 
-        if self.requests >= MAX_WAITING:
+        if self.requests >= limits.MAX_WAITING:
             raise _busy()
         self.requests += 1
         try:
@@ -72,7 +67,7 @@ async def receive(request: Request, take: Callable[[int], None]) -> Sent:
         raise _too_large(parts.what, parts.most)
     came = 0
     try:
-        async with asyncio.timeout(ARRIVAL):
+        async with asyncio.timeout(limits.ARRIVAL):
             async for piece in request.stream():
                 came += len(piece)
                 if came > parts.most:
@@ -80,7 +75,7 @@ async def receive(request: Request, take: Callable[[int], None]) -> Sent:
                 take(len(piece))
                 parts.write(piece)
     except TimeoutError:
-        raise HTTPException(408, f"the image took more than {ARRIVAL} seconds to arrive") from None
+        raise HTTPException(408, f"the image took more than {limits.ARRIVAL} seconds to arrive") from None
     return parts.sent()
 
 
@@ -88,7 +83,7 @@ class Alone:
     """A body that is one image."""
 
     def __init__(self):
-        self.what, self.most = "image", MAX_BYTES
+        self.what, self.most = "image", limits.MAX_BYTES
         self._content = bytearray()
 
     def write(self, piece: bytes) -> None:
@@ -104,7 +99,7 @@ class Form:
     """A body of multipart/form-data; each of its parts is an image, whatever the field is called."""
 
     def __init__(self, boundary: bytes):
-        self.what, self.most = "request", MAX_REQUEST
+        self.what, self.most = "request", limits.MAX_REQUEST
         self._parts = Parts()
         try:
             self._parser = MultipartParser(boundary, self._parts.callbacks())
@@ -146,8 +141,8 @@ class Parts:
         }
 
     def _begin(self) -> None:
-        if len(self.images) >= MAX_FILES:
-            raise HTTPException(413, f"the form has more than {MAX_FILES} files")
+        if len(self.images) >= limits.MAX_FILES:
+            raise HTTPException(413, f"the form has more than {limits.MAX_FILES} files")
         self._content, self._name = bytearray(), f"image {len(self.images) + 1}"
 
     def _begin_header(self) -> None:
@@ -167,8 +162,8 @@ class Parts:
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         self._content += data[start:end]
-        if len(self._content) > MAX_BYTES:
-            raise _too_large("image", MAX_BYTES)
+        if len(self._content) > limits.MAX_BYTES:
+            raise _too_large("image", limits.MAX_BYTES)
 
     def _end(self) -> None:
         self.images.append(bytes(self._content))

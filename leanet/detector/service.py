@@ -1,8 +1,6 @@
 """`leanet serve`: the detector as a page to drop images on, and as a JSON API.
 
-A request has one image, its bytes as the body, or a form of many. What comes in is bounded: bytes, files, the time
-that they take to arrive, how many requests there are while one is judged (leanet.detector.arrival), and pixels
-(leanet.detector.answer).
+A request has one image, its bytes as the body, or a form of many. All of it is bounded (leanet.detector.limits).
 """
 
 import asyncio
@@ -24,10 +22,11 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from leanet.core.errors import InputError
-from leanet.detector import answer, arrival
+from leanet.detector import answer, arrival, limits
 from leanet.detector.answer import Answer, Pictures, Results
-from leanet.detector.arrival import MAX_BYTES, MAX_FILES, MAX_REQUEST, MIB, Intake, Sent
+from leanet.detector.arrival import Intake, Sent
 from leanet.detector.detector import Detector
+from leanet.detector.limits import MIB
 from leanet.images.decoding import FORMATS
 
 HERE = Path(__file__).parent
@@ -61,8 +60,8 @@ REFUSALS = {
 BODIES = {
     "required": True,
     "description": (
-        f"one image ({', '.join(FORMATS)}) as it is, or files as a form. At most {MAX_BYTES // MIB} MiB an image, "
-        f"{MAX_FILES} files and {MAX_REQUEST // MIB} MiB a form."
+        f"one image ({', '.join(FORMATS)}) as it is, or files as a form. At most {limits.MAX_BYTES // MIB} MiB an "
+        f"image, {limits.MAX_FILES} files and {limits.MAX_REQUEST // MIB} MiB a form."
     ),
     "content": {
         "image/*": {"schema": {"type": "string", "format": "binary"}},
@@ -219,7 +218,7 @@ class Prompt(H11Protocol):
         super().connection_lost(exc)
 
     def _await_head(self) -> None:
-        self._head = self.loop.call_later(arrival.ARRIVAL, self.transport.close)
+        self._head = self.loop.call_later(limits.ARRIVAL, self.transport.close)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -20,7 +20,7 @@ from serving import leaf, written
 
 from leanet import Detector
 from leanet.core import paths
-from leanet.detector import answer, arrival, service
+from leanet.detector import answer, limits, service
 
 pytestmark = pytest.mark.alone
 
@@ -182,9 +182,9 @@ def test_fifty_megapixels_are_judged(address):
 
 
 def test_what_is_too_large_is_refused_before_it_came(address):
-    head = f"POST /api/predict HTTP/1.1\nHost: localhost\nContent-Length: {arrival.MAX_BYTES + 1}\n\n"
+    head = f"POST /api/predict HTTP/1.1\nHost: localhost\nContent-Length: {limits.MAX_BYTES + 1}\n\n"
     assert b"413" in raw(address, head).split(b"\r\n")[0]
-    chunk = b"%x\r\n" % (arrival.MAX_BYTES + 1) + bytes(arrival.MAX_BYTES + 1)
+    chunk = b"%x\r\n" % (limits.MAX_BYTES + 1) + bytes(limits.MAX_BYTES + 1)
     chunked = "POST /api/predict HTTP/1.1\nHost: localhost\nTransfer-Encoding: chunked\n\n"
     with suppress(ConnectionError):  # closed while it was still being sent
         assert b"413" in raw(address, chunked, chunk, wait=30).split(b"\r\n")[0]
@@ -192,14 +192,14 @@ def test_what_is_too_large_is_refused_before_it_came(address):
 
 
 def test_a_form_with_too_much_in_it_is_refused(address, inside, monkeypatch):
-    many = form(address, *[(f"{number}.png", b"hello") for number in range(arrival.MAX_FILES + 1)])
+    many = form(address, *[(f"{number}.png", b"hello") for number in range(limits.MAX_FILES + 1)])
     assert (many.status_code, many.json()["detail"]) == (413, "the form has more than 256 files")
-    assert form(address, *[(f"{number}.png", b"hello") for number in range(arrival.MAX_FILES)]).ok
+    assert form(address, *[(f"{number}.png", b"hello") for number in range(limits.MAX_FILES)]).ok
     head = "POST /api/predict HTTP/1.1\nHost: localhost\nContent-Type: multipart/form-data; boundary=b\n"
-    length = f"Content-Length: {arrival.MAX_REQUEST + 1}\n\n"
+    length = f"Content-Length: {limits.MAX_REQUEST + 1}\n\n"
     assert b"413" in raw(address, head + length).split(b"\r\n")[0]
-    monkeypatch.setattr(arrival, "MAX_BYTES", 2000)
-    monkeypatch.setattr(arrival, "MAX_REQUEST", 5000)
+    monkeypatch.setattr(limits, "MAX_BYTES", 2000)
+    monkeypatch.setattr(limits, "MAX_REQUEST", 5000)
     address = inside()
     image = form(address, ("a.png", bytes(1500)), ("b.png", bytes(2500)))
     assert (image.status_code, image.json()["detail"]) == (413, "the image has more than 0 MiB")
@@ -250,7 +250,7 @@ def test_what_is_no_http_or_for_another_host_is_refused(address):
 
 
 def test_who_sends_slowly_is_cut_off(inside, monkeypatch):
-    monkeypatch.setattr(arrival, "ARRIVAL", 1)
+    monkeypatch.setattr(limits, "ARRIVAL", 1)
     address = inside()
     began = time.monotonic()
     assert raw(address, "GET / HTTP/1.1\nHost: local") == b""  # a head without an end
@@ -282,7 +282,7 @@ def test_elsewhere_only_the_token_opens(inside):
 
 
 def test_who_comes_when_too_many_wait_is_told_to_come_back(inside, monkeypatch):
-    monkeypatch.setattr(arrival, "MAX_WAITING", 2)
+    monkeypatch.setattr(limits, "MAX_WAITING", 2)
     go_on = threading.Event()
     answers = answer.answers
     monkeypatch.setattr(answer, "answers", lambda *given: (go_on.wait(20), answers(*given))[1])
@@ -298,7 +298,7 @@ def test_who_comes_when_too_many_wait_is_told_to_come_back(inside, monkeypatch):
 
 def test_all_requests_together_hold_so_many_bytes(inside, monkeypatch):
     content = written(leaf())
-    monkeypatch.setattr(arrival, "MAX_HELD", len(content) + 100)
+    monkeypatch.setattr(limits, "MAX_HELD", len(content) + 100)
     address = inside()
     assert [sent(address, content).status_code for _ in range(3)] == [200] * 3  # what is answered is let go
     refused = form(address, ("a.png", content), ("b.png", content))
@@ -352,7 +352,7 @@ def test_forms_one_after_another_take_no_more_memory(served):
 
 
 def test_a_long_answer_waits_on_disk(detector, monkeypatch):
-    monkeypatch.setattr(answer, "KEPT", 1000)
+    monkeypatch.setattr(limits, "KEPT", 1000)
     with answer.write(detector, ["a.png", "b.png"], [written(leaf())] * 2, "1") as file:
         assert file._rolled
         assert len(json.load(file)["results"]) == 2
