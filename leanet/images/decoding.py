@@ -12,6 +12,7 @@ from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from leanet.core.errors import InputError
 from leanet.core.parallel import Room
+from leanet.images import effort
 
 MAX_PIXELS = 100_000_000  # of one image, 400 MB a copy; a larger one is refused by its header
 MAX_SIDE = 65_535  # as in a JPEG; resizing takes memory by the longer side
@@ -170,9 +171,10 @@ def _loaded(
     else:
         if isinstance(source, Path) and source.exists() and not (source.is_file() or source.is_dir()):
             raise InputError("it is no regular file")  # a pipe would be waited for
-        opened = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+        opened = Image.open(held.enter_context(effort.Pieces(source)), formats=FORMATS)
     with opened as image:
         pixels = _checked(image, most_pixels)
+        effort.check_scans(image)
         scaled = image.draft(None, (enough, enough)) if enough else None  # None for all formats but JPEG
         if scaled and "progressive" not in image.info:  # of such a one all is held, however it is scaled
             pixels = image.width * image.height
