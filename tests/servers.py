@@ -81,12 +81,19 @@ def mlflow_model(address: str, log: Path, **environment) -> Iterator[str]:
 
 
 @contextmanager
-def detector(root: Path, log: Path) -> Iterator[tuple[str, int]]:
-    """The detector of the project in `root`, served by its own command; where it answers, and its process."""
+def detector(
+    root: Path, log: Path, *options: str, first: str = "", **environment: str
+) -> Iterator[tuple[str, subprocess.Popen]]:
+    """The detector of the project in `root`, served by its own command; where it answers, and its process.
+
+    first: what its Python runs before.
+    """
     port = _free_port()
-    command = [sys.executable, *f"-m leanet serve --port {port} --device cpu".split()]
+    main = ["-c", f"{first}\nfrom leanet import cli\ncli.main()"] if first else ["-m", "leanet"]
+    command = [sys.executable, *main, *f"serve --port {port} --device cpu".split(), *options]
     address = f"http://127.0.0.1:{port}"
-    with _running(command, log, lambda: requests.get(f"{address}/api/detector", timeout=5), cwd=root) as process:
+    ask = partial(requests.get, f"{address}/health", timeout=5)
+    with _running(command, log, ask, cwd=root, env=os.environ | environment) as process:
         yield address, process
 
 
@@ -120,14 +127,14 @@ def _free_port() -> int:
 @contextmanager
 def _running(
     command: list[str], log: Path, ask: Callable[[], object], stop: int = signal.SIGTERM, **options
-) -> Iterator[int]:
+) -> Iterator[subprocess.Popen]:
     """The process of a server from when `ask` no longer raises, until it and its children have stopped."""
     with log.open("w") as said:
         options |= {"stdin": subprocess.DEVNULL, "stdout": said, "stderr": said, "start_new_session": True}
         server = subprocess.Popen(command, **options)
     try:
         _wait(server, ask, log)
-        yield server.pid
+        yield server
     finally:
         for number in (stop, signal.SIGKILL):
             with suppress(ProcessLookupError, subprocess.TimeoutExpired):

@@ -2,8 +2,10 @@
 
 import argparse
 import os
+import re
 
 from leanet.cli.options import add_detector, add_device
+from leanet.core.errors import InputError
 from leanet.detector.detector import Detector
 from leanet.detector.service import listen, serve
 
@@ -21,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    token = (arguments.token or os.environ.get("LEANET_TOKEN", "")).strip() or None
+    if token and not re.fullmatch("[!-~]+", token):
+        raise InputError("--token or LEANET_TOKEN: expected ASCII letters, digits and signs, no space")
     listener = listen(arguments.host, arguments.port)  # a port that is taken is said before seconds of loading
     detector = Detector.load(arguments.detector, arguments.device)
-    serve(detector, listener, arguments.host, arguments.token or os.environ.get("LEANET_TOKEN"))
+    serve(detector, listener, arguments.host, token)

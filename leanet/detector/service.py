@@ -237,7 +237,7 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(detector: Detector, listener: socket.socket, host: str, token: str | None) -> None:
     """Answer those who wait at `listener` until interrupted; where others can reach it, only who has the token."""
     local = host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
-    if not local and token is None:
+    if not (local or token):
         token = secrets.token_urlsafe()
     app = application(detector, token, [*LOOPBACK, host] if local else None)
     named = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host

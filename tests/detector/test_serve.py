@@ -32,9 +32,9 @@ def detector(attending) -> Detector:
 
 @pytest.fixture(scope="module")
 def served(attending, tmp_path_factory):
-    """The server of `python -m leanet serve`: its address and process."""
+    """The server of `python -m leanet serve`: its address and the number of its process."""
     with servers.detector(attending.root, tmp_path_factory.mktemp("serve") / "log") as (address, process):
-        yield address, process
+        yield address, process.pid
 
 
 @pytest.fixture(scope="module")
@@ -59,17 +59,30 @@ def form(address: str, *files: tuple[str, bytes], pictures: str = "0") -> reques
     return requests.post(f"{address}/api/predict", files=fields, params={"pictures": pictures}, timeout=120)
 
 
+def connected(address: str, head: str = "", body: bytes = b"", wait: float = 60) -> socket.socket:
+    """A socket that these bytes have been sent by."""
+    host, _, port = address.removeprefix("http://").partition(":")
+    connection = socket.create_connection((host, int(port)), timeout=wait)
+    connection.sendall(head.replace("\n", "\r\n").encode() + body)
+    return connection
+
+
 def raw(address: str, head: str, body: bytes = b"", wait: float = 5) -> bytes:
     """What a server says to bytes on a socket; empty where it closes without a word."""
-    host, _, port = address.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=wait) as connection:
-        connection.sendall(head.replace("\n", "\r\n").encode() + body)
+    with connected(address, head, body, wait) as connection:
         said = b""
         while piece := connection.recv(65536):
             said += piece
             if b"}" in said:
                 break
         return said
+
+
+def upload(size: int, *headers: str) -> str:
+    """The head of a request with an image of so many bytes."""
+    return "\n".join(
+        ["POST /api/predict HTTP/1.1", "Host: localhost", f"Content-Length: {size}", *headers, "", ""]
+    )
 
 
 def test_the_api_says_what_the_detector_says(address, detector):
@@ -182,8 +195,7 @@ def test_fifty_megapixels_are_judged(address):
 
 
 def test_what_is_too_large_is_refused_before_it_came(address):
-    head = f"POST /api/predict HTTP/1.1\nHost: localhost\nContent-Length: {limits.MAX_BYTES + 1}\n\n"
-    assert b"413" in raw(address, head).split(b"\r\n")[0]
+    assert b"413" in raw(address, upload(limits.MAX_BYTES + 1)).split(b"\r\n")[0]
     chunk = b"%x\r\n" % (limits.MAX_BYTES + 1) + bytes(limits.MAX_BYTES + 1)
     chunked = "POST /api/predict HTTP/1.1\nHost: localhost\nTransfer-Encoding: chunked\n\n"
     with suppress(ConnectionError):  # closed while it was still being sent
@@ -243,9 +255,7 @@ def test_what_is_no_http_or_for_another_host_is_refused(address):
     there = requests.get(f"{address}/api/detector", headers={"Host": "evil.example"}, timeout=10)
     assert there.status_code == 400
     assert requests.put(f"{address}/api/predict", timeout=10).status_code == 405
-    host, _, port = address.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port))) as cut:  # the body never comes
-        cut.sendall(b"POST /api/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nPNG")
+    connected(address, upload(1000), b"PNG").close()  # the body never comes
     assert sent(address, written(leaf())).ok
 
 
@@ -255,12 +265,10 @@ def test_who_sends_slowly_is_cut_off(inside, monkeypatch):
     began = time.monotonic()
     assert raw(address, "GET / HTTP/1.1\nHost: local") == b""  # a head without an end
     assert raw(address, "") == b""  # no head at all
-    head = "POST /api/predict HTTP/1.1\nHost: localhost\nContent-Length: 1000\n\n"
-    assert b"408" in raw(address, head, b"PNG").split(b"\r\n")[0]
+    assert b"408" in raw(address, upload(1000), b"PNG").split(b"\r\n")[0]
     assert 3 <= time.monotonic() - began < 30
-    host, _, port = address.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=5) as second:  # a whole request, then half of one
-        second.sendall(b"GET /api/detector HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    whole = "GET /api/detector HTTP/1.1\nHost: localhost\n\n"
+    with connected(address, whole) as second:  # then half of one
         assert b"200" in second.recv(65536)
         second.sendall(b"GET /api")
         while second.recv(65536):
@@ -279,6 +287,21 @@ def test_elsewhere_only_the_token_opens(inside):
             assert (said.status_code, "token" in said.json()["detail"]) == (401, True)
     assert requests.get(f"{address}/health", timeout=10).json() == {"status": "ok"}
     assert sent(address, written(leaf()), headers={"Authorization": "Bearer secret"}).ok
+
+
+def test_an_empty_token_is_none(attending, tmp_path):
+    open_to_all, log = ["--host", "0.0.0.0", "--token", ""], tmp_path / "log"
+    with servers.detector(attending.root, log, *open_to_all, LEANET_TOKEN=" ") as (address, _):
+        assert requests.get(f"{address}/api/detector", timeout=10).status_code == 401
+        made = {"Authorization": f"Bearer {log.read_text().partition('#')[2].strip()}"}
+        assert requests.get(f"{address}/api/detector", headers=made, timeout=10).ok
+
+
+@pytest.mark.parametrize("token", ["two words", "Schlüssel"])
+def test_a_token_that_no_request_can_bear_is_one_line(attending, token):
+    done = attending.run("python", "-m", "leanet", "serve", "--port", "70000", LEANET_TOKEN=token)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "leanet: --token or LEANET_TOKEN: expected ASCII letters, digits and signs, no space\n"
 
 
 def test_who_comes_when_too_many_wait_is_told_to_come_back(inside, monkeypatch):
