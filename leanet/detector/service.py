@@ -49,6 +49,7 @@ class Refusal(BaseModel):
 REFUSALS = {
     400: "no image in the request, or a damaged form",
     401: "the token is missing or wrong",
+    403: "a page of another site asks",
     408: "the request took too long to arrive",
     413: "an image or the request is too large, or the form has too many files",
     415: "no image that can be read; within a form, this is said of the file alone",
@@ -95,6 +96,20 @@ class About(BaseModel):
     git_commit: str
 
 
+def own(request: Request) -> None:
+    """Refuse what a page of another origin asks, through the browser of somebody who may.
+
+    Browsers say so in Sec-Fetch-Site, but to https and localhost alone; elsewhere they name the page's origin.
+    """
+    origin = request.headers.get("origin")
+    if site := request.headers.get("sec-fetch-site"):
+        foreign = site not in ("same-origin", "none")
+    else:
+        foreign = origin is not None and origin.partition("://")[2] != request.headers.get("host")
+    if foreign:
+        raise HTTPException(403, "a page of another site asks; a proxy has to hand on the Host header")
+
+
 def application(detector: Detector, token: str | None = None, hosts: list[str] | None = None) -> FastAPI:
     """The page at /, the API below /api, its description at /openapi.json.
 
@@ -107,6 +122,7 @@ def application(detector: Detector, token: str | None = None, hosts: list[str] |
         if token and not (given and secrets.compare_digest(given.credentials.encode(), token.encode())):
             raise HTTPException(401, "this server wants its token: Authorization: Bearer …")
 
+    asked = [Depends(own), Depends(allowed)]
     app = FastAPI(title="LEA-Net detector", docs_url=None, redoc_url=None)  # those pages load from the network
     if hosts:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
@@ -139,7 +155,7 @@ def application(detector: Detector, token: str | None = None, hosts: list[str] |
             html = html.replace(mark, "\n".join(file.read_text(encoding="utf-8") for file in files))
         return html
 
-    @app.get("/api/detector", dependencies=[Depends(allowed)])
+    @app.get("/api/detector", dependencies=asked)
     def about() -> About:
         """What detector this is, and how often it errs."""
         at = detector.threshold
@@ -157,7 +173,7 @@ def application(detector: Detector, token: str | None = None, hosts: list[str] |
 
     @app.post(
         "/api/predict",
-        dependencies=[Depends(allowed)],
+        dependencies=asked,
         response_model=Answer | Results,
         responses={status: {"description": said, "model": Refusal} for status, said in REFUSALS.items()},
         openapi_extra={"requestBody": BODIES},

@@ -304,6 +304,38 @@ def test_a_token_that_no_request_can_bear_is_one_line(attending, token):
     assert done.stderr == "leanet: --token or LEANET_TOKEN: expected ASCII letters, digits and signs, no space\n"
 
 
+FOREIGN = {
+    "another site": {"Origin": "https://evil.example"},
+    "another port": {"Origin": "http://127.0.0.1:1"},
+    "a file": {"Origin": "null"},
+    "who knows": {"Origin": "http://["},
+    "a link from another site": {"Sec-Fetch-Site": "cross-site"},
+    "a link from another port": {"Sec-Fetch-Site": "same-site"},
+}
+
+
+@pytest.mark.parametrize("whose", FOREIGN)
+def test_pages_of_others_may_not_ask(address, whose):
+    text = FOREIGN[whose] | {"Content-Type": "text/plain"}
+    for said in (
+        requests.get(f"{address}/api/detector", headers=text, timeout=10),
+        sent(address, written(leaf()), headers=text),
+    ):
+        assert said.status_code == 403
+        assert said.json()["detail"].startswith("a page of another site asks")
+    assert requests.get(address, headers=text, timeout=10).ok  # a link may lead to the page
+
+
+def test_its_own_page_may_ask_also_behind_a_proxy(address):
+    for headers in (
+        {"Origin": address},
+        {"Origin": address, "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "https://proxy.example", "Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "none"},
+    ):
+        assert sent(address, written(leaf()), headers=headers).ok
+
+
 def test_who_comes_when_too_many_wait_is_told_to_come_back(inside, monkeypatch):
     monkeypatch.setattr(limits, "MAX_WAITING", 2)
     go_on = threading.Event()
