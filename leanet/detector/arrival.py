@@ -9,6 +9,7 @@ from fastapi import HTTPException, Request
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
+from starlette.requests import ClientDisconnect
 
 from leanet.detector import limits
 from leanet.detector.limits import MIB
@@ -76,6 +77,8 @@ async def receive(request: Request, take: Callable[[int], None]) -> Sent:
                 parts.write(piece)
     except TimeoutError:
         raise HTTPException(408, f"the image took more than {limits.ARRIVAL} seconds to arrive") from None
+    except ClientDisconnect:  # nobody hears this; left alone, it would be logged, and kept with all that came
+        raise HTTPException(400, "the connection was closed before the image had arrived") from None
     return parts.sent()
 
 

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -83,6 +84,13 @@ def upload(size: int, *headers: str) -> str:
     return "\n".join(
         ["POST /api/predict HTTP/1.1", "Host: localhost", f"Content-Length: {size}", *headers, "", ""]
     )
+
+
+def eventually(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_the_api_says_what_the_detector_says(address, detector):
@@ -359,6 +367,29 @@ def test_all_requests_together_hold_so_many_bytes(inside, monkeypatch):
     refused = form(address, ("a.png", content), ("b.png", content))
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
     assert sent(address, content).ok
+
+
+def test_uploads_under_way_hold_bytes_and_let_them_go(inside, monkeypatch):
+    content = written(leaf())
+    monkeypatch.setattr(limits, "MAX_HELD", 2 * len(content))
+    address = inside()
+    stalled = [connected(address, upload(len(content)), content[:-1]) for _ in range(2)]
+    eventually(lambda: sent(address, content).status_code == 503)
+    for each in stalled:
+        each.close()
+    eventually(lambda: sent(address, content).ok)
+
+
+def test_uploads_that_are_given_up_leave_nothing(attending, tmp_path):
+    size, log = 24 * limits.MIB, tmp_path / "log"
+    with servers.detector(attending.root, log, first="import gc; gc.disable()") as (address, process):
+        for at in range(8):
+            connected(address, upload(2 * size), bytes(size)).close()
+            if at == 3:
+                before = resident(process.pid)
+        assert sent(address, written(leaf())).ok
+        assert resident(process.pid) < before + 48  # of the 96 that came
+    assert "Traceback" not in log.read_text()
 
 
 @pytest.mark.parametrize("place", ["taken", "70000", "nowhere.invalid"])
