@@ -19,8 +19,7 @@ from leanet.detector import service
 def inside(detector: Detector, port: int = 0, **options) -> Iterator[str]:
     """The application in a thread, for tests that change its limits or stop it; its address."""
     listener = socket.create_server(("127.0.0.1", port))
-    config = uvicorn.Config(service.application(detector, **options), http=service.Prompt, log_level="error")
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(service.config(service.application(detector, **options)))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:

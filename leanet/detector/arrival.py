@@ -23,17 +23,32 @@ class Sent(NamedTuple):
 
 
 class Intake:
-    """How many requests, and bytes of them, are here and not yet answered."""
+    """How many requests are here and not yet answered, and how many bytes of them not yet judged."""
 
     def __init__(self):
         self.requests = self.held = 0
 
     @contextmanager
-    def place(self) -> Iterator[Callable[[int], None]]:
-        """A place for one request; gives what counts its bytes as they come.
+    def place(self) -> Iterator[None]:
+        """A place for one request.
 
         Raises:
-            HTTPException: 503 where there is no place, also while it arrives.
+            HTTPException: 503, there is none.
+        """
+        if self.requests >= limits.MAX_WAITING:
+            raise _busy()
+        self.requests += 1
+        try:
+            yield
+        finally:
+            self.requests -= 1
+
+    @contextmanager
+    def room(self) -> Iterator[Callable[[int], None]]:
+        """Room for the bytes of one request; gives what counts them as they come.
+
+        Raises:
+            HTTPException: 503 where there is no more, while it arrives.
         """
         taken = 0
 
@@ -44,13 +59,9 @@ class Intake:
             self.held += size
             taken += size
 
-        if self.requests >= limits.MAX_WAITING:
-            raise _busy()
-        self.requests += 1
         try:
             yield take
         finally:
-            self.requests -= 1
             self.held -= taken
 
 

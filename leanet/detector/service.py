@@ -4,10 +4,11 @@ A request has one image, its bytes as the body, or a form of many. All of it is 
 """
 
 import asyncio
+import io
 import secrets
 import socket
-from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import IO, Annotated
@@ -19,12 +20,13 @@ from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import Receive, Scope, Send
 
 from leanet.core.errors import InputError
 from leanet.detector import answer, arrival, limits
 from leanet.detector.answer import Answer, Pictures, Results
 from leanet.detector.arrival import Intake, Sent
+from leanet.detector.connection import Connection
 from leanet.detector.detector import Detector
 from leanet.detector.limits import MIB
 from leanet.images.decoding import FORMATS
@@ -35,7 +37,6 @@ SCRIPTS = tuple(
     HERE / f"serve{part}.js" for part in ("", "_queue", "_table", "_view", "_downloads", "_camera")
 )  # as one, in this order
 JSON = "application/json"
-PIECE = 2**16  # bytes of an answer that are sent at a time
 BEARER = HTTPBearer(auto_error=False)
 LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
 
@@ -185,56 +186,42 @@ def application(detector: Detector, token: str | None = None, hosts: list[str] |
         ] = "1",
     ) -> Response:
         """Judge one image, or the files of a form."""
-        with intake.place() as take:
-            sent = await arrival.receive(request, take)
-            async with turn:
-                return await asyncio.to_thread(_respond, detector, sent, pictures)
+        with ExitStack() as held:
+            held.enter_context(intake.place())
+            with intake.room() as take:
+                sent = await arrival.receive(request, take)
+                async with turn:
+                    file = held.enter_context(await asyncio.to_thread(_answered, detector, sent, pictures))
+            return Reading(file, held.pop_all())
 
     return app
 
 
-def _respond(detector: Detector, sent: Sent, pictures: Pictures) -> Response:
+class Reading(StreamingResponse):
+    """An answer that is sent as fast as it is read."""
+
+    def __init__(self, file: IO[bytes], held: ExitStack):
+        """held: what is let go once it is read, or nobody reads on."""
+        super().__init__(iter(partial(file.read, limits.PIECE), b""), media_type=JSON)
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._held:
+            await super().__call__(scope, receive, send)
+
+
+def _answered(detector: Detector, sent: Sent, pictures: Pictures) -> IO[bytes]:
     """The answer for one image, or the results for a form of them.
 
     Raises:
         HTTPException: 415, the one image cannot be read.
     """
     if sent.names is not None:
-        return StreamingResponse(
-            _pieces(answer.write(detector, sent.names, sent.images, pictures)), media_type=JSON
-        )
+        return answer.write(detector, sent.names, sent.images, pictures)
     (found,) = answer.answers(detector, sent.images, pictures)
     if isinstance(found, InputError):
         raise HTTPException(415, str(found).removeprefix("image 0: "))
-    return Response(found.model_dump_json(exclude_none=True), media_type=JSON)
-
-
-def _pieces(file: IO[bytes]) -> Iterator[bytes]:
-    with file:
-        while piece := file.read(PIECE):
-            yield piece
-
-
-class Prompt(H11Protocol):
-    """Closes a connection whose request's head does not arrive: uvicorn itself would wait for ever."""
-
-    def connection_made(self, transport) -> None:
-        super().connection_made(transport)
-        self._await_head()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._head.cancel()  # it is here
-        elif self._head.cancelled():
-            self._await_head()  # the first bytes of the next
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._head.cancel()
-        super().connection_lost(exc)
-
-    def _await_head(self) -> None:
-        self._head = self.loop.call_later(limits.ARRIVAL, self.transport.close)
+    return io.BytesIO(found.model_dump_json(exclude_none=True).encode())
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -258,9 +245,14 @@ def serve(detector: Detector, listener: socket.socket, host: str, token: str | N
     app = application(detector, token, [*LOOPBACK, host] if local else None)
     named = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     print(f"LEA-Net on http://{named}:{listener.getsockname()[1]}/{f'#{token}' if token else ''}", flush=True)
-    config = uvicorn.Config(app, http=Prompt, log_level="warning", timeout_keep_alive=15)
     with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listener])
+        uvicorn.Server(config(app)).run(sockets=[listener])
+
+
+def config(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, http=Connection, ws="none", log_level="error", timeout_keep_alive=15, backlog=limits.BACKLOG
+    )
 
 
 def _is_address(host: str) -> bool:

@@ -6,9 +6,9 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -390,6 +390,50 @@ def test_uploads_that_are_given_up_leave_nothing(attending, tmp_path):
         assert sent(address, written(leaf())).ok
         assert resident(process.pid) < before + 48  # of the 96 that came
     assert "Traceback" not in log.read_text()
+
+
+LONG = 64 * limits.MIB  # more than the sockets of both sides take
+
+
+@contextmanager
+def unread(inside: Callable, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, socket.socket]]:
+    """A server with one place, and somebody who asks for a long answer and does not read it."""
+    monkeypatch.setattr(limits, "MAX_WAITING", 1)
+    monkeypatch.setattr(answer, "write", lambda *_: io.BytesIO(bytes(LONG)))
+    address = inside()
+    body = b'--b\r\nContent-Disposition: form-data; name="i"\r\n\r\nPNG\r\n--b--\r\n'
+    kind = "Content-Type: multipart/form-data; boundary=b"
+    with connected(address, upload(len(body), kind), body) as connection:
+        assert b"200" in connection.recv(100)
+        yield address, connection
+
+
+def test_an_answer_takes_a_place_until_it_is_read(inside, monkeypatch):
+    with unread(inside, monkeypatch) as (address, connection):
+        assert sent(address, written(leaf())).status_code == 503
+        connection.close()
+        eventually(lambda: sent(address, written(leaf())).ok)
+
+
+def test_who_does_not_read_is_cut_off(inside, monkeypatch):
+    monkeypatch.setattr(limits, "READING", 2)
+    with unread(inside, monkeypatch) as (address, connection):
+        eventually(lambda: sent(address, written(leaf())).ok)
+        came = 0
+        with suppress(ConnectionError):
+            while piece := connection.recv(2**20):
+                came += len(piece)
+        assert came < LONG
+
+
+def test_so_many_connections_are_open_at_once(inside, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_CONNECTIONS", 3)
+    address = inside()
+    with ExitStack() as idle:
+        for _ in range(3):
+            idle.enter_context(connected(address))
+        assert b" 503 " in raw(address, "", wait=60).split(b"\r\n")[0]
+    eventually(lambda: raw(address, "GET /health HTTP/1.1\nHost: localhost\n\n").startswith(b"HTTP/1.1 200"))
 
 
 @pytest.mark.parametrize("place", ["taken", "70000", "nowhere.invalid"])
