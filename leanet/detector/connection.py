@@ -1,7 +1,11 @@
-"""Connections of `leanet serve`: so many at once, and none for ever."""
+"""Connections of `leanet serve`: so many at once, none for ever, and an end to all of them."""
 
 import asyncio
+import signal
+import socket
+import sys
 
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from leanet.detector import limits
@@ -44,3 +48,18 @@ class Connection(H11Protocol):
 
     def _await_head(self) -> None:
         self._head = self.loop.call_later(limits.ARRIVAL, self.transport.close)
+
+
+class Server(uvicorn.Server):
+    """Ends soon after a signal, whatever is still being judged, sent or read."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().call_later(limits.ENDING, _end)
+        await super().shutdown(sockets)
+
+
+def _end() -> None:
+    """End this process as a signal would, without a wait for its threads."""
+    print("leanet: ended; not all requests were answered", file=sys.stderr, flush=True)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.raise_signal(signal.SIGTERM)

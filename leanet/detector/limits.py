@@ -13,3 +13,4 @@ BACKLOG = 32  # connections that are accepted at a time
 ARRIVAL = 30  # seconds that a request may take to arrive, head and body each
 READING = 30  # seconds that each PIECE of an answer may take to be read
 PIECE = 2**16  # bytes
+ENDING = 4  # seconds after a signal that what is under way has to end

@@ -26,7 +26,7 @@ from leanet.core.errors import InputError
 from leanet.detector import answer, arrival, limits
 from leanet.detector.answer import Answer, Pictures, Results
 from leanet.detector.arrival import Intake, Sent
-from leanet.detector.connection import Connection
+from leanet.detector.connection import Connection, Server
 from leanet.detector.detector import Detector
 from leanet.detector.limits import MIB
 from leanet.images.decoding import FORMATS
@@ -246,7 +246,7 @@ def serve(detector: Detector, listener: socket.socket, host: str, token: str | N
     named = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     print(f"LEA-Net on http://{named}:{listener.getsockname()[1]}/{f'#{token}' if token else ''}", flush=True)
     with suppress(KeyboardInterrupt):
-        uvicorn.Server(config(app)).run(sockets=[listener])
+        Server(config(app)).run(sockets=[listener])
 
 
 def config(app: FastAPI) -> uvicorn.Config:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import signal
 import socket
 import threading
 import time
@@ -434,6 +435,25 @@ def test_so_many_connections_are_open_at_once(inside, monkeypatch):
             idle.enter_context(connected(address))
         assert b" 503 " in raw(address, "", wait=60).split(b"\r\n")[0]
     eventually(lambda: raw(address, "GET /health HTTP/1.1\nHost: localhost\n\n").startswith(b"HTTP/1.1 200"))
+
+
+NEVER_DONE = """
+import time
+from leanet.detector import answer
+answer.answers = lambda *_: (print("judging", flush=True), time.sleep(600))
+"""
+
+
+def test_it_ends_whatever_is_judged_sent_or_read(attending, tmp_path):
+    with servers.detector(attending.root, tmp_path / "log", first=NEVER_DONE) as (address, process):
+        judged = connected(address, upload(3), b"PNG")
+        arriving = connected(address, upload(1000), b"PNG")
+        unread = connected(address, 500 * "GET / HTTP/1.1\nHost: localhost\n\n")
+        with judged, arriving, unread:
+            eventually(lambda: "judging" in (tmp_path / "log").read_text())
+            process.terminate()
+            assert process.wait(60) == -signal.SIGTERM
+    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize("place", ["taken", "70000", "nowhere.invalid"])
