@@ -11,6 +11,6 @@ KEPT = MIB  # of an answer in memory; a longer one waits on disk
 MAX_CONNECTIONS = 128  # with those that are just being refused, far fewer than the files a process may open
 BACKLOG = 32  # connections that are accepted at a time
 ARRIVAL = 30  # seconds that a request may take to arrive, head and body each
-READING = 30  # seconds that each PIECE of an answer may take to be read
+READING = 30  # seconds that each PIECE of an answer may take to be read; who reads nothing is cut off
 PIECE = 2**16  # bytes
 ENDING = 4  # seconds after a signal that what is under way has to end

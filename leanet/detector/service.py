@@ -108,7 +108,7 @@ def own(request: Request) -> None:
     else:
         foreign = origin is not None and origin.partition("://")[2] != request.headers.get("host")
     if foreign:
-        raise HTTPException(403, "a page of another site asks; a proxy has to hand on the Host header")
+        raise HTTPException(403, "a page of another site asks; a proxy in front of this server needs https")
 
 
 def application(detector: Detector, token: str | None = None, hosts: list[str] | None = None) -> FastAPI:
