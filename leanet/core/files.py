@@ -1,7 +1,9 @@
 """Files and folders that are there whole or not at all, and what they hold by its hash."""
 
+import errno
 import filecmp
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -10,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+SPARE = 2**30  # bytes of a disk that what comes from elsewhere leaves to others
 
 
 @contextmanager
@@ -80,6 +84,28 @@ def _sync(path: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
+
+
+def check_room(folder: Path, size: int) -> None:
+    """Make sure that `size` bytes may still come to the disk of `folder`.
+
+    Raises:
+        OSError: less than SPARE would be left.
+    """
+    if shutil.disk_usage(folder).free - size < SPARE:
+        raise OSError(errno.ENOSPC, f"the disk has too little room, since {SPARE >> 20} MiB of it are left free")
+
+
+def from_json(text: str | bytes) -> object:
+    """What `text` says, whoever wrote it.
+
+    Raises:
+        ValueError: it is no JSON, or too deep.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("too deep") from None
 
 
 def sha256(file: Path) -> str:

@@ -21,6 +21,7 @@ from typing import IO
 
 import rarfile
 
+from leanet.core import files
 from leanet.core.errors import InputError
 from leanet.core.progress import Progress
 from leanet.core.text import UNPRINTABLE
@@ -142,6 +143,7 @@ class _Unpacking:
         size = 0
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
+            files.check_room(file.parent, member.size)
             with _reading(self.archive):
                 source = member.open()
             with source, file.open("xb") as out:

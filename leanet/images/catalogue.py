@@ -1,19 +1,32 @@
 """Published data sets: where they are, what they hold, and under which terms (sections 4-1, Table 2)."""
 
 import difflib
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Annotated
 
 from leanet.core import paths
 from leanet.core.errors import InputError
-from leanet.core.settings import Count, parse, read
+from leanet.core.settings import Count, Rule, parse, read
 from leanet.images import archives, figshare
 from leanet.images.download import Remote, download, record
 from leanet.images.layout import CLASSES, MASKS
 from leanet.images.reading import is_image
+
+
+def _is_pattern(text: str) -> bool:
+    try:
+        re.compile(text)
+    except re.error:
+        return False
+    return True
+
+
+Pattern = Annotated[str, Rule("a regular expression", _is_pattern)]
 
 
 @dataclass(frozen=True)
@@ -26,7 +39,7 @@ class Archive:
     size: Count | None = None  # bytes
     sha256: str | None = None
     md5: str | None = None
-    figshare: str | None = None  # a pattern that one file of the article has in its name
+    figshare: Pattern | None = None  # that one file of the article has in its name
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from leanet.images.web import PassingError, RefusedError, ask, patiently
 
 SLOW_SECONDS, SLOW_BYTES = 60, 2**16  # fewer bytes in that time are as good as none
 MIB = 2**20
+MOST = 20 * 2**30  # bytes of a file whose size is not published
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,13 @@ class _Part:
     def range(self, address: str, verifiable: bool) -> dict[str, str]:
         """Headers that ask `address` for the rest; none where what there is cannot be trusted, or is nothing."""
         try:
-            note = json.loads(self.note.read_text(encoding="utf-8"))
+            note = files.from_json(self.note.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
-            note = {}
+            note = None
         rest = {"Range": f"bytes={self.size()}-"}
-        if self.size() and note.get("address") == address:
-            return rest | {"If-Range": note["validator"]}
+        validator = note.get("validator") if isinstance(note, dict) and note.get("address") == address else None
+        if self.size() and isinstance(validator, str):
+            return rest | {"If-Range": validator}
         return rest if self.size() and verifiable else {}
 
     def remember(self, address: str, response: requests.Response) -> None:
@@ -146,40 +148,43 @@ def _receive(part: _Part, remote: Remote, address: str) -> bool:
     with ask(address, **part.range(address, verifiable)) as response:
         start, total = 0, response.raw.length_remaining
         if response.status_code != 200:
-            rest = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+            rest = re.fullmatch(r"bytes (\d{1,19})-\d+/(\d{1,19}|\*)", response.headers.get("Content-Range", ""))
             if rest is None or int(rest[1]) != part.size():
                 part.drop()
                 return _receive(part, remote, address)
             start, total = int(rest[1]), None if rest[2] == "*" else int(rest[2])
-        if None not in (total, remote.size) and total != remote.size:
-            raise RefusedError(f"announces {total} bytes, expected {remote.size}")
+        if total is not None and (total > MOST if remote.size is None else total != remote.size):
+            raise RefusedError(f"announces {total} bytes, expected {remote.size or f'at most {MOST}'}")
         if total is None:
             total = remote.size
         if total is None and not verifiable and not response.raw.chunked:
             raise RefusedError("does not say how long the file is")
+        most = MOST if total is None else total
+        files.check_room(part.file.parent, 0 if total is None else total - start)
         with part.file.open("ab" if start else "wb") as out:
             if not start:
                 part.remember(address, response)
-            done = _copy(response, out, start, total, part.file.stem)
+            done = _copy(response, out, start, total, most, part.file.stem)
             out.flush()
             os.fsync(out.fileno())
     if not done:
         raise RefusedError("an empty body")
-    if total is not None and done > total:
+    if done > most:
         part.drop()
-        raise RefusedError(f"more than the expected {total} bytes")
+        raise RefusedError(f"more than the expected {most} bytes")
     if total is not None and done < total:
         raise PassingError(f"ended after {done} of {total} bytes")
     return start > 0
 
 
-def _copy(response: requests.Response, out: BinaryIO, start: int, total: int | None, name: str) -> int:
-    """Append the body to `out`, which has `start` bytes, up to just over `total`; how many there are then."""
+def _copy(response: requests.Response, out: BinaryIO, start: int, total: int | None, most: int, name: str) -> int:
+    """Append the body to `out`, which has `start` bytes, up to just over `most`; how many there are then."""
     done = mark = start
     since = time.monotonic()
     what = f"{name} (MiB)" if not start else f"{name} from {start // MIB} MiB on (MiB)"
     with Progress(None if total is None else (total - start) // MIB, what) as progress:
-        while (total is None or done <= total) and (data := response.raw.read1(MIB)):
+        while done <= most and (data := response.raw.read1(MIB)):
+            files.check_room(Path(out.name).parent, len(data))
             out.write(data)
             if steps := (done + len(data) - start) // MIB - (done - start) // MIB:
                 progress.step(steps)
@@ -223,9 +228,12 @@ def _digest(file: Path, name: str) -> str:
 
 def _read_seen(seen: Path) -> dict[str, dict]:
     try:
-        known = json.loads(seen.read_text(encoding="utf-8"))
-        return {name: {"sha256": entry["sha256"], "size": entry["size"]} for name, entry in known.items()}
+        known = files.from_json(seen.read_text(encoding="utf-8"))
+        first = {name: {"sha256": entry["sha256"], "size": entry["size"]} for name, entry in known.items()}
+        if all(isinstance(each["sha256"], str) and isinstance(each["size"], int) for each in first.values()):
+            return first
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(f'{seen}: expected JSON as {{"file name": {{"sha256": "…", "size": …}}}}') from None
+        pass
+    raise InputError(f'{seen}: expected JSON as {{"file name": {{"sha256": "…", "size": …}}}}')

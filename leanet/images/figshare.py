@@ -2,8 +2,11 @@
 
 import re
 
+from leanet.core import files
 from leanet.core.errors import InputError
-from leanet.images.web import RefusedError, ask, patiently
+from leanet.images.web import RefusedError, ask, is_weaker, patiently
+
+LISTING = 4 * 2**20  # bytes at most
 
 
 def listed(api: str, pattern: str) -> tuple[str, int, str]:
@@ -15,21 +18,36 @@ def listed(api: str, pattern: str) -> tuple[str, int, str]:
         InputError: the article cannot be had, or not exactly one of its files matches.
     """
 
-    def files() -> list[tuple[str, str, int, str]]:
+    def article() -> bytes:
         with ask(api) as response:
-            try:
-                article = response.json()
-                return [(f["name"], f["download_url"], f["size"], f["computed_md5"]) for f in article["files"]]
-            except (ValueError, KeyError, TypeError):
-                raise RefusedError("lists no files with name, size, computed_md5 and download_url") from None
+            return response.raw.read(LISTING + 1)
 
     try:
-        found = patiently(api, files)
+        found = _by_name(patiently(api, article))
+        matching = [name for name in found if re.search(pattern, name, re.IGNORECASE)]
+        if len(matching) == 1:
+            return _described(matching[0], found[matching[0]], api)
     except RefusedError as reason:
         raise InputError(f"{api}: {reason}; expected a figshare article in JSON") from None
-    matching = [fields for name, *fields in found if re.search(pattern, name, re.IGNORECASE)]
-    if len(matching) != 1:
-        names = ", ".join(name for name, *_ in found) or "none"
-        raise InputError(f"{api}: {len(matching)} files match {pattern!r}, expected one; there are {names}")
-    address, size, md5 = matching[0]
+    names = ", ".join(found) or "none"
+    raise InputError(f"{api}: {len(matching)} files match {pattern!r}, expected one; there are {names}")
+
+
+def _by_name(article: bytes) -> dict[str, dict]:
+    try:
+        listed = {file["name"]: file for file in files.from_json(article)["files"]}
+    except (ValueError, KeyError, TypeError):
+        listed = {None: None}
+    if len(article) > LISTING or not all(isinstance(name, str) for name in listed):
+        raise RefusedError("lists no files with name")
+    return listed
+
+
+def _described(name: str, file: dict, api: str) -> tuple[str, int, str]:
+    address, size, md5 = (file.get(key) for key in ("download_url", "size", "computed_md5"))
+    texts = isinstance(address, str) and isinstance(md5, str)
+    if not texts or type(size) is not int or size < 1 or not address.startswith(("http://", "https://")):
+        raise RefusedError(f"{name} has no download_url, size and computed_md5")
+    if is_weaker(address, api):
+        raise RefusedError(f"{name} leads from https to http")
     return address, size, md5

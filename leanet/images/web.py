@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
@@ -39,6 +39,19 @@ class PassingError(Exception):
         self.wait, self.retries = wait, len(PAUSES) if retries is None else retries
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        target = super().get_redirect_target(resp)
+        if target and is_weaker(urljoin(resp.url, target), resp.url):
+            raise RefusedError("leads from https to http")
+        return target
+
+
+def is_weaker(address: str, than: str) -> bool:
+    """Whether what comes from `address` could be changed on its way, and from the other not."""
+    return urlsplit(than).scheme == "https" and urlsplit(address).scheme == "http"
+
+
 @contextmanager
 def ask(address: str, **headers: str) -> Iterator[requests.Response]:
     """The answer to a GET, 200 or one to the header Range, its body still to be read.
@@ -48,7 +61,7 @@ def ask(address: str, **headers: str) -> Iterator[requests.Response]:
         RefusedError: any other answer, an HTML page among them.
     """
     try:
-        with requests.get(address, headers=HEADERS | headers, stream=True, timeout=TIMEOUTS) as response:
+        with _answer(address, HEADERS | headers) as response:
             status = response.status_code
             if status in (408, 429) or status >= 500:
                 raise PassingError(f"answered {status}", _asked_wait(response))
@@ -67,12 +80,21 @@ def ask(address: str, **headers: str) -> Iterator[requests.Response]:
         raise RefusedError(f"no answer ({type(error).__name__})") from None
 
 
+def _answer(address: str, headers: dict[str, str]) -> requests.Response:
+    try:
+        return _Session().get(address, headers=headers, stream=True, timeout=TIMEOUTS)
+    except requests.RequestException:
+        raise
+    except ValueError as error:  # an address that it is redirected to
+        raise RefusedError(f"no answer ({type(error).__name__})") from None
+
+
 def _asked_wait(response: requests.Response) -> float:
     """Seconds that Retry-After asks for, at most LONGEST_WAIT; 0 where it does not."""
     said = response.headers.get("Retry-After", "")
     try:
         seconds = int(said) if said.isdecimal() else parsedate_to_datetime(said).timestamp() - time.time()
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0
     return min(seconds, LONGEST_WAIT)
 

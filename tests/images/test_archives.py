@@ -5,6 +5,7 @@ import gzip
 import lzma
 import random
 import resource
+import shutil
 import stat
 import struct
 import tarfile
@@ -15,6 +16,7 @@ import pytest
 import rarfile
 from packing import make_rar, make_rar5, make_tar, make_zip, rar_block
 
+from leanet.core import files
 from leanet.core.errors import InputError
 from leanet.core.files import whole
 from leanet.images import archives
@@ -350,6 +352,13 @@ def test_a_disk_that_takes_no_more_ends_in_one_line(ground):
         refused(archive, "leaf.png: cannot be written from .*too large")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@every_format
+def test_some_of_the_disk_is_left_to_others(ground, kind, monkeypatch):
+    monkeypatch.setattr(files, "SPARE", shutil.disk_usage(ground).free + 2**30)
+    archive = keep(ground / "download", MAKE[kind]([("leaf.png", NOISE)]))
+    refused(archive, r"leaf.png: cannot be written from .* \(the disk has too little room, since \d+ MiB of it")
 
 
 @pytest.fixture

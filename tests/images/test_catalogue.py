@@ -234,6 +234,12 @@ def test_the_other_archive_is_tried_and_all_reasons_are_told(publish, tiny):
         call(download, "grape")
 
 
+def test_a_pattern_that_is_none_is_one_line(publish, tiny):
+    publish("retina", lambda tree: tree["archives"][0].update(figshare="("))
+    with pytest.raises(InputError, match=r"retina.yaml: archives.figshare is '\(', expected a regular expression"):
+        catalogue.entry("retina")
+
+
 def test_the_list_says_what_is_on_disk(publish, tiny, capsys, monkeypatch):
     publish("potato")
     shutil.copy(ROOT / "data/sources/wood.yaml", "data/sources/wood.yaml")

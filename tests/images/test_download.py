@@ -1,6 +1,7 @@
 """Downloads from a server on loopback with the faults that real ones have."""
 
 import hashlib
+import io
 import json
 import random
 import subprocess
@@ -10,11 +11,14 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import SimpleNamespace
 
 import pytest
+import requests
 from conftest import ROOT
 from loopback import Answer, Loopback
 
+from leanet.core import files
 from leanet.core.errors import InputError
 from leanet.images import download as module
 from leanet.images import web
@@ -74,6 +78,10 @@ REFUSALS = {
     "more than the expected 2000000 bytes": Answer(BODY * 30, length=False),
     "has the sha256 " + hashlib.sha256(OTHER).hexdigest(): Answer(OTHER),
     r"no answer \(TooManyRedirects\)": Answer(status=302, headers={"Location": "/a"}),
+    r"no answer \(UnicodeDecodeError\)": Answer(status=302, headers={"Location": "/\xff"}),
+    r"no answer \(ValueError\)": Answer(status=302, headers={"Location": "//[::1/"}),
+    r"no answer \(InvalidSchema\)": Answer(status=302, headers={"Location": "file:///etc/passwd"}),
+    f"announces {'9' * 30} bytes": Answer(BODY, headers={"Content-Length": "9" * 30}),
 }
 
 
@@ -125,7 +133,8 @@ def test_a_busy_server_is_left_alone_as_long_as_it_asks_though_not_for_ever(get,
     slept = []
     monkeypatch.setattr(web.time, "sleep", slept.append)
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
-    for said, least, most in (("7", 7, 7), (date, 90, 100), ("86400", 300, 300), ("soon", 0.01, 0.01)):
+    none = [(said, 0.01, 0.01) for said in ("soon", "9" * 5000, "Fri, 31 Dec 2024 23:59:59 9999999999999999")]
+    for said, least, most in (("7", 7, 7), (date, 90, 100), ("86400", 300, 300), *none):
         (get.folder / "set.zip").unlink(missing_ok=True)
         with Loopback({"/a": [Answer(status=429, headers={"Retry-After": said}), GOOD]}) as server:
             get(server, "/a")
@@ -164,8 +173,10 @@ def test_where_the_rest_cannot_be_had_it_starts_over(get, remote):
     ignored = [Answer(BODY, cut=1_000_000), Answer(BODY, ranges=False)]
     elsewhere = Answer(BODY, status=206, headers={"Content-Range": "bytes 5-1999999/2000000"}, ranges=False)
     misplaced = [Answer(BODY, cut=1_000_000), elsewhere, GOOD]
+    endless = replace(elsewhere, headers={"Content-Range": f"bytes 1000000-1999999/{'9' * 5000}"})
+    unsaid = [Answer(BODY, cut=1_000_000), endless, GOOD]
     weak = [Answer(OTHER, cut=1_000_000, etag='W/"1"'), Answer(BODY, etag='W/"1"')]
-    for answers in (changed, ignored, misplaced, weak):
+    for answers in (changed, ignored, misplaced, unsaid, weak):
         (get.folder / "set.zip").unlink(missing_ok=True)
         with Loopback({"/a": answers}) as server:
             get(server, "/a", remote=remote)
@@ -183,12 +194,16 @@ def test_a_part_is_only_continued_unseen_if_a_hash_will_judge_it(get):
         assert "Range" not in server.asked["/a"][1]
 
 
+NOTES = ["{garbage", "[]", "5", "[" * 100_000, '{"address": "%s", "validator": 5}', '{"address": "%s"}']
+
+
+@pytest.mark.parametrize("note", NOTES, ids=range(len(NOTES)))
 @pytest.mark.parametrize("size", [1_500_000, 2_000_000, 2_100_000])
-def test_a_part_of_something_else_is_dropped(get, size):
+def test_a_part_of_something_else_is_dropped(get, size, note):
     get.folder.mkdir()
     get.part.write_bytes((OTHER * 2)[:size])
-    get.part.with_name("set.zip.part.json").write_text("{garbage")
     with Loopback({"/a": BODY}) as server:
+        get.part.with_name("set.zip.part.json").write_text(note.replace("%s", server.address("/a")))
         get(server, "/a")
         assert "Range" not in server.asked["/a"][-1]
 
@@ -303,9 +318,11 @@ def test_without_a_published_hash_the_first_seen_is_held_to(get):
             download(UNKNOWN, get.folder, get.seen)
         record(UNKNOWN, get.folder, get.seen)  # the first stays
         assert json.loads(get.seen.read_text()) == recorded
-    get.seen.write_text('{"set.zip": 5}')
-    with pytest.raises(InputError, match="seen.json: expected JSON as"):
-        download(UNKNOWN, get.folder, get.seen)
+    wrong = ("[]", '{"set.zip": 5}', '{"set.zip": {"sha256": 5, "size": 5}}', "[" * 100_000)
+    for text in (*wrong, '{"set.zip": {"sha256": "0", "size": "5"}}', '{"set.zip": {"sha256": "0"}}'):
+        get.seen.write_text(text)
+        with pytest.raises(InputError, match="seen.json: expected JSON as"):
+            download(UNKNOWN, get.folder, get.seen)
 
 
 def test_without_hash_only_a_body_that_says_where_it_ends_is_taken(get):
@@ -319,6 +336,60 @@ def test_without_hash_only_a_body_that_says_where_it_ends_is_taken(get):
         assert len(server.asked["/b"]) == 2
         (get.folder / "set.zip").unlink()
         get(server, "/a", remote=replace(KNOWN, size=None))
+
+
+def chunked(body, size=2**16):
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    framed = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    return Answer(framed, length=False, headers={"Transfer-Encoding": "chunked"}, ranges=False)
+
+
+def test_a_body_that_nobody_says_the_end_of_has_one(get, monkeypatch):
+    monkeypatch.setattr(module, "MOST", 1_000_000)
+    with Loopback({"/a": chunked(BODY * 30), "/b": BODY}) as server:
+        for path, reason in (("/a", "more than the expected 1000000 bytes"), ("/b", "announces 2000000 bytes")):
+            with pytest.raises(InputError, match=f"{reason}.*by hand"):
+                get(server, path, remote=UNKNOWN)
+            assert not get.part.exists()
+        get(server, "/a", "/b")  # whose size is known
+        assert server.served["/a"] < 10 * len(BODY)  # of the 30 that it had
+
+
+@pytest.mark.parametrize("answer", [GOOD, chunked(BODY)], ids=["announced", "without a length"])
+def test_some_of_the_disk_is_left_to_others(get, monkeypatch, answer):
+    free = iter([2_500_000, 2_500_000])  # then nothing
+    monkeypatch.setattr(files, "SPARE", 2**20)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free, 2**20)))
+    said = "set.zip: the disk has too little room, since 1 MiB of it are left free; mend this and run again"
+    with Loopback({"/a": answer, "/b": BODY}) as server:
+        with pytest.raises(InputError, match=said):
+            get(server, "/a", "/b", remote=UNKNOWN)
+        assert not server.asked["/b"]  # which would need as much
+        monkeypatch.undo()
+        get(server, "/a", remote=UNKNOWN)
+
+
+def test_https_never_becomes_http(get, monkeypatch):
+    asked = []
+
+    def answer(adapter, request, **_):
+        asked.append(request.url)
+        response = requests.Response()
+        response.status_code, response.url, response.request, response.raw = (
+            302,
+            request.url,
+            request,
+            io.BytesIO(),
+        )
+        response.headers["Location"] = next(locations)
+        return response
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", answer)
+    locations = iter(["//example.org/b", "HTTP://example.org/c", "/d"])
+    remote = replace(KNOWN, addresses=("https://example.org/a",))
+    with pytest.raises(InputError, match="https://example.org/a: leads from https to http;"):
+        download(remote, get.folder, get.seen)
+    assert asked == ["https://example.org/a", "https://example.org/b"]
 
 
 def test_of_two_processes_one_downloads_and_the_other_waits(get):
@@ -371,6 +442,33 @@ def test_figshare_says_where_a_file_is_and_what_to_expect():
             listed(server.address("/none"), "dr2")
         with pytest.raises(InputError, match="/gone: answered 404; expected a figshare article"):
             listed(server.address("/gone"), "dr2")
+
+
+FILE = {"name": "dr2.zip", "size": 5, "computed_md5": "ab", "download_url": "https://example.org/dr2.zip"}
+ODD = {
+    "lists no files with name": (
+        *(json.dumps(each).encode() for each in ([], 5, None, {"files": 5}, {"files": {"name": "dr2"}})),
+        *(json.dumps({"files": [FILE | {"name": name}]}).encode() for name in (5, None, ["dr2"])),
+        *(b"[" * 100_000, b'{"files": [{"name": "\xff"}]}', b'{"files": ' + b"9" * 5000 + b"}", b" " * 5_000_000),
+    ),
+    "dr2.zip has no download_url, size and computed_md5": tuple(
+        json.dumps({"files": [FILE | change]}).encode()
+        for key, values in {
+            "size": ("5", -1, 0, 1e300, True, None, [5], {}),
+            "computed_md5": (5, None, ["ab"]),
+            "download_url": (5, None, "", "file:///etc/passwd", "ftp://example.org/dr2.zip", "//example.org"),
+        }.items()
+        for change in ({key: value} for value in values)
+    ),
+}
+
+
+@pytest.mark.parametrize("said", ODD)
+def test_an_odd_listing_of_figshare_is_one_line(said):
+    with Loopback({f"/{at}": body for at, body in enumerate(ODD[said])}) as server:
+        for path in server.pages:
+            with pytest.raises(InputError, match=f"{server.address(path)}: {said}.*; expected a figshare article"):
+                listed(server.address(path), "dr2")
 
 
 def test_where_nobody_answers_there_is_little_waiting(get, monkeypatch, capsys):
