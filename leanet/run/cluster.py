@@ -1,7 +1,10 @@
 """Jobs on a Ray cluster, of this machine or of many: nodes need neither the data nor the project's code."""
 
+import os
+import stat
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,11 +60,27 @@ def run(
 def _train(job: Job, device: Device, key: str, threads: int, **arrays: np.ndarray) -> Outcome:
     """On a node, in a process that does one training after another."""
     torch.set_num_threads(threads)
-    # For when the process is lost, and the node is not.
-    checkpoint = Checkpoint(Path(tempfile.gettempdir()) / "leanet" / key)
+    checkpoint = Checkpoint(_under_way() / key)
     outcome = perform(replace(job, arrays=arrays), device, checkpoint)
     checkpoint.drop()
     return outcome
+
+
+def _under_way() -> Path:
+    """Where trainings keep their state on a node, for when the process is lost, and the node is not.
+
+    Raises:
+        InputError: others may have put something there.
+    """
+    folder = Path(tempfile.gettempdir()) / f"leanet-{os.getuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    about = folder.lstat()
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or stat.S_IMODE(about.st_mode) & 0o077:
+        raise InputError(
+            f"{folder}: expected a folder of this user's alone; remove it, on each node of the cluster"
+        )
+    return folder
 
 
 def _outcome(ray, ended, job: Job) -> Outcome:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from leanet.cli.params import load
 from leanet.core import paths
 from leanet.core.errors import InputError
 from leanet.images import imageset
+from leanet.run import cluster as module
 from leanet.run import kept
 from leanet.run.settings import Execution
 from leanet.run.trainings import run
@@ -26,6 +28,7 @@ from leanet.training.job import Job, Outcome
 pytestmark = pytest.mark.alone
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
+ME = os.getuid()
 ONE_CORE = Execution(workers=1)  # rounding depends on how many share a sum
 
 
@@ -177,6 +180,52 @@ def test_a_node_that_is_lost_costs_nothing_but_time(cluster, there, folder):
     nodes = {line.split()[2] for line in (folder / "log").read_text().splitlines()}
     assert len(nodes) == 3
     assert len(begun(folder / "log")) > 6
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch) -> Path:
+    """The folder that all users of a node share."""
+    monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_what_is_under_way_lies_on_a_node_in_a_folder_of_the_users_own(temporary, monkeypatch):
+    (temporary / "leanet").mkdir(mode=0o700)  # of whoever was here first
+    for _ in range(2):
+        folder = module._under_way()
+        assert (folder.parent, folder.stat().st_mode & 0o777) == (temporary, 0o700)
+    monkeypatch.setattr(module.os, "getuid", lambda: ME + 1)
+    with suppress(InputError):  # it is not really theirs
+        module._under_way()
+    assert {each.name for each in temporary.iterdir()} == {"leanet", f"leanet-{ME}", f"leanet-{ME + 1}"}
+
+
+def another_owner(folder, monkeypatch):
+    monkeypatch.setattr(module.os, "getuid", lambda: ME + 1)
+    folder.with_name(f"leanet-{ME + 1}").mkdir(mode=0o700)
+
+
+def others_may_write(folder, _):
+    folder.mkdir()
+    folder.chmod(0o777)
+
+
+def a_link(folder, _):
+    folder.with_name("elsewhere").mkdir(mode=0o700)
+    folder.symlink_to("elsewhere")
+
+
+def a_file(folder, _):
+    folder.touch(mode=0o600)
+
+
+@pytest.mark.parametrize("planted", [another_owner, others_may_write, a_link, a_file])
+def test_a_folder_that_others_may_have_planted_weights_in_is_refused(temporary, monkeypatch, planted):
+    planted(temporary / f"leanet-{ME}", monkeypatch)
+    with pytest.raises(
+        InputError, match=f"{temporary}/leanet-.*: expected a folder of this user's alone; remove it"
+    ):
+        module._under_way()
 
 
 def test_no_cluster_is_one_line(folder):
