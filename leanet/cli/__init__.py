@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 
+from leanet.core.addresses import without_password
 from leanet.core.errors import InputError
 from leanet.run import faults
 
@@ -47,7 +48,7 @@ def main() -> None:
         arguments = _parser(called).parse_args()
         arguments.run(arguments)
     except InputError as error:
-        sys.exit(f"leanet: {error}")
+        sys.exit(f"leanet: {without_password(error)}")
     except KeyboardInterrupt:
         sys.exit("leanet: interrupted")
     except BrokenPipeError:  # who reads what is printed has read enough

@@ -6,6 +6,7 @@ import os
 import sys
 
 from leanet.core import paths
+from leanet.core.addresses import without_password
 from leanet.core.errors import InputError
 from leanet.packaging.registry import register
 from leanet.run import disk
@@ -30,7 +31,8 @@ def run(arguments: argparse.Namespace, patience: float | None = None) -> None:
         line = str(error) if isinstance(error, InputError) else store.refusal(error, "the detector", later)
         if patience is None:
             raise InputError(line) from None
-        print(f"warning: {line}", file=sys.stderr)  # the detector is there, whatever becomes of its entry
+        # The detector is there, whatever becomes of its entry.
+        print(f"warning: {without_password(line)}", file=sys.stderr)
         return
     disk.share(store.artifacts())
     print(registered)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import ray.data
 
 from leanet.core import paths
+from leanet.core.addresses import without_password
 from leanet.core.errors import InputError
 from leanet.core.progress import Progress
 from leanet.detector.detector import Detector, folder_of
@@ -59,7 +60,7 @@ def predict(
     table = Table(out, _about(judge, prevalence))
     scored = table.files()
     images = pa.concat_arrays([_below(address) for address in named]).unique()
-    waiting = images.filter(pc.invert(pc.is_in(images, scored)))
+    waiting = images.filter(pc.invert(pc.is_in(_shown(images), scored)))
     introduce(judge)
     if len(waiting) < len(images):
         print(f"{len(images) - len(waiting)} of {len(images)} images were scored before", file=sys.stderr)
@@ -99,6 +100,13 @@ def _below(address: str) -> pa.Array:
         return pa.array(map(fs.unstrip_protocol, inside) if "://" in address else inside, pa.string())
     except UnicodeEncodeError as error:
         raise InputError(f"{error.object}: its name is no UTF-8, as a table needs; rename it") from None
+
+
+def _shown(addresses: pa.Array) -> pa.Array:
+    """As they are in the table, which others may read."""
+    if not pc.any(pc.match_substring(addresses, "@")).as_py():
+        return addresses
+    return pa.array(map(without_password, addresses.to_pylist()), pa.string())
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from leanet.core import paths
+from leanet.core.addresses import without_password
 from leanet.core.errors import InputError
 from leanet.core.files import sha256
 from leanet.core.parallel import in_order
@@ -222,17 +223,17 @@ def read_facts(folder: Path) -> dict:
 
 def folder_of(address: str | Path) -> Path:
     """The folder of a detector: itself, or what MLflow gives for the address of a model."""
-    if ":/" not in str(address):
+    if ":/" not in str(address) or Path(address).is_dir():
         return Path(address)
     import mlflow
 
     from leanet.tracking import store
 
+    store.check()
     mlflow.set_tracking_uri(store.address())
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=address))
     except Exception as error:
-        raise InputError(
-            f"{address}: MLflow at {store.address()} does not give it ({store.reason(error)})"
-        ) from None
+        said = f"{address}: MLflow at {store.address()} does not give it ({store.reason(error)})"
+        raise InputError(without_password(said)) from None
     return folder / "artifacts" / "detector"

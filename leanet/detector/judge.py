@@ -11,6 +11,7 @@ import pyarrow as pa
 import ray
 from fsspec.implementations.local import LocalFileSystem
 
+from leanet.core.addresses import without_password
 from leanet.core.errors import InputError
 from leanet.core.parallel import in_order
 from leanet.detector.detector import Detector
@@ -52,7 +53,7 @@ class Judge:
                 for at, fault in enumerate(faults, len(rows)):
                     row = [None] * (len(SCHEMA) - 2) if fault else next(good)
                     reason = absent.get(at) or str(fault).removeprefix(f"image {at}: ") if fault else None
-                    rows.append((addresses[at], *row, reason))
+                    rows.append((without_password(addresses[at]), *row, reason and without_password(reason)))
         return pa.table(dict(zip(SCHEMA.names, zip(*rows, strict=True), strict=True)), SCHEMA)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from leanet.core.addresses import login, without_password
 from leanet.core.errors import InputError
 
 
@@ -19,4 +20,6 @@ def explained(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         said = " ".join(str(error).split())
-        raise InputError(f"{what}: {said or type(error).__name__}") from None
+        if secret := login(what):  # some stores take it for a part of a name
+            said = said.replace(secret, "")
+        raise InputError(without_password(f"{what}: {said or type(error).__name__}")) from None

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from threading import Thread
 
+from leanet.core.addresses import without_password
 from leanet.core.errors import InputError
 
 EXPERIMENT = "leanet"
@@ -40,13 +41,32 @@ def reason(error: BaseException) -> str:
     """What began it, in one line: MLflow wraps a refused connection into four errors."""
     while inner := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
         error = inner
-    return textwrap.shorten(f"{type(error).__name__}: {error}".removesuffix(": "), 200)
+    return textwrap.shorten(without_password(f"{type(error).__name__}: {error}").removesuffix(": "), 200)
 
 
 def refusal(error: BaseException, what: str = "the runs", later: str = LATER) -> str:
     """The line for the user; without the password that an address may have."""
-    line = f"MLflow at {address()} did not take {what} ({reason(error)})"
-    return re.sub(r"//[^/@\s]*@", "//", line) + later
+    return without_password(f"MLflow at {address()} did not take {what} ({reason(error)})") + later
+
+
+def check() -> None:
+    """Make sure that the address of the store is one.
+
+    Raises:
+        InputError: it is not.
+    """
+    scheme, is_address, rest = address().partition("://")
+    if not is_address and scheme != "databricks":
+        shown = scheme.rpartition("@")[2]  # behind a password
+        raise InputError(
+            f"MLFLOW_TRACKING_URI is {shown}, expected an address such as http://HOST:5000 or sqlite:///mlflow.db"
+        )
+    host = re.split("[/?#]", rest)[0]
+    if scheme.startswith("http") and "@" not in host and without_password(address()) != address():
+        raise InputError(  # else a part of the password were taken for the host, and said
+            f"MLFLOW_TRACKING_URI is {without_password(address())}, with / ? or # in its password; expected there "
+            "%2F, %3F or %23"
+        )
 
 
 @contextmanager
@@ -56,10 +76,7 @@ def opened(patience: float | None) -> Iterator[tuple]:
     Raises:
         InputError: the address is none, or the experiment was deleted.
     """
-    if "://" not in address() and address() != "databricks":
-        raise InputError(
-            f"MLFLOW_TRACKING_URI is {address()}, expected an address such as http://HOST:5000 or sqlite:///mlflow.db"
-        )
+    check()
     from mlflow import MlflowClient
 
     with _alone(patience):

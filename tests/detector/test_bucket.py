@@ -270,6 +270,30 @@ def test_what_no_table_can_hold_or_no_worker_can_read_is_one_line(tmp_path):
         module._below(str(tmp_path))
 
 
+def test_no_password_is_in_the_table(detector, monkeypatch):
+    from leanet.detector import bucket as module
+    from leanet.detector import judge
+
+    class Store:
+        def cat_file(self, address):
+            raise PermissionError(f"Forbidden: {address}")
+
+        def info(self, _):
+            pass
+
+    addresses = pa.array(["https://me:secret@host/a.png", "https://host/b@2x.png"])
+    shown = ["https://host/a.png", "https://host/b@2x.png"]
+    assert module._shown(addresses).to_pylist() == shown
+    assert module._shown(addresses[1:]).to_pylist() == shown[1:]
+    monkeypatch.setattr(judge.fsspec, "url_to_fs", lambda address: (Store(), address))
+    monkeypatch.setattr(judge.ray, "get", lambda files: files)
+    files = {file.name: file.read_bytes() for file in detector.iterdir()}
+    threshold = Detector.load(detector, "cpu").threshold
+    rows = judge.Judge(files, "cpu", threshold, None)(pa.table({"file": addresses}))
+    assert rows["file"].to_pylist() == shown
+    assert rows["error"].to_pylist() == [f"no permission to read it (Forbidden: {each})" for each in shown]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -287,6 +311,12 @@ def test_what_no_table_can_hold_or_no_worker_can_read_is_one_line(tmp_path):
         ("{bucket} --out {tmp}/new --cluster ray://a:1", "--cluster ray://a:1: Ray Data works from within"),
         ("{bucket} --out {tmp}/new --format csv", "--format does not go with --out"),
         ("a.png --workers 2", "--workers needs --out"),
+        ("s3://key:secret@team/new --out {tmp}/new", "s3://team/new: "),
+        ("{bucket} --out s3://key:secret@team/new", "--out s3://team/new: "),
+        ("ftp://me:secret@127.0.0.1:9/new --out {tmp}/new", "ftp://127.0.0.1:9/new: "),
+        ("https://me:secret@127.0.0.1:9/new --out {tmp}/new", "https://127.0.0.1:9/new: "),
+        ("https://me:secret@host/new", "https://host/new: images at an address need"),
+        ("{bucket} --out {tmp}/new --cluster ray://me:secret@a:1", "--cluster ray://a:1: Ray Data works"),
         ("{bucket}", "{bucket}: images at an address need --out PLACE"),
     ],
 )
@@ -302,6 +332,7 @@ def test_what_cannot_be_is_one_line_before_any_work(
     line = call(monkeypatch, *arguments.format(**given).split(), "--detector", detector)
     assert line.startswith(f"leanet: {said.format(**given)}")
     assert "\n" not in line
+    assert "secret" not in line
     assert "predict: " not in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 

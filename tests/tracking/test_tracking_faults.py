@@ -191,6 +191,43 @@ def test_trouble_is_one_line_and_fails_no_stage(command, monkeypatch, trouble):
         assert said.endswith(LATER)
 
 
+ADDRESSES = (
+    "http://me:secret@127.0.0.1:1",
+    "http://me:se/cret@127.0.0.1:1",
+    "https://me:se?cret@127.0.0.1:1",
+    "http://me:secret@[::1",
+    "me:secret@127.0.0.1:1",
+    "postgresql://me:secret@127.0.0.1:1/db",
+    "postgresql://me:se/cret@127.0.0.1:1/db?connect_timeout=1",
+    "odd://me:secret@127.0.0.1",
+)
+COMMANDS = (
+    "predict a.png --detector models:/leanet-leaf@champion",
+    "register",
+    "promote 1",
+    "track",
+    "track report",
+)
+
+
+@pytest.mark.parametrize("called", COMMANDS)
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_no_password_is_printed(tracked, monkeypatch, capfd, called, address):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setattr(sys, "argv", ["leanet", *called.split()])
+    ended = ""
+    try:
+        cli.main()
+    except SystemExit as end:
+        ended = f"{end.code}\n"
+    finally:
+        logging.disable(logging.NOTSET)
+    said = "".join(capfd.readouterr()) + ended
+    assert re.match("(leanet|warning): .*(MLflow at|MLFLOW_TRACKING_URI is) ", said)
+    assert said.count("\n") == 1
+    assert not re.search("cret|me:", said)
+
+
 def test_an_interruption_and_what_is_no_address_are_one_line(command, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "127.0.0.1:9")
     expected = "expected an address such as http://HOST:5000 or sqlite:///mlflow.db"
