@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from leanet.cli.options import add_detector
-from leanet.detector.detector import folder_of
+from leanet.detector.folder import folder_of
 from leanet.packaging.export import export
 
 

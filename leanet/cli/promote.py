@@ -5,7 +5,7 @@ import logging
 
 from leanet.core import paths
 from leanet.core.errors import InputError
-from leanet.detector.detector import read_facts
+from leanet.detector.folder import read_facts
 from leanet.packaging.registry import ALIAS, model_of, promote
 from leanet.tracking import store
 

@@ -103,9 +103,11 @@ def from_json(text: str | bytes) -> object:
         ValueError: it is no JSON, or too deep.
     """
     try:
-        return json.loads(text)
+        said = json.loads(text)
+        json.dumps(said, ensure_ascii=False).encode()  # fails where half a character is escaped
     except RecursionError:
         raise ValueError("too deep") from None
+    return said
 
 
 def sha256(file: Path) -> str:

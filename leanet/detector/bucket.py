@@ -18,7 +18,8 @@ from leanet.core import paths
 from leanet.core.addresses import without_password
 from leanet.core.errors import InputError
 from leanet.core.progress import Progress
-from leanet.detector.detector import Detector, folder_of
+from leanet.detector.detector import Detector
+from leanet.detector.folder import folder_of
 from leanet.detector.judge import Judge
 from leanet.detector.predict import asked, conclude, introduce
 from leanet.detector.stores import explained

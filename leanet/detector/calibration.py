@@ -39,7 +39,8 @@ class Calibration:
 
     def probabilities(self, margins: np.ndarray) -> np.ndarray:
         """Of being anomalous, (N,)."""
-        return 1 / (1 + np.exp(-(self.slope * margins.astype(np.float64) + self.intercept)))
+        with np.errstate(over="ignore"):  # of what is surely normal
+            return 1 / (1 + np.exp(-(self.slope * margins.astype(np.float64) + self.intercept)))
 
 
 def log_odds(probabilities: np.ndarray) -> np.ndarray:
@@ -59,6 +60,7 @@ def at_prevalence(probabilities: np.ndarray, fitted: float, there: float) -> np.
     By Bayes' rule: what the classes look like stays, how frequent they are does not (Saerens, Latinne &
     Decaestecker 2002, "Adjusting the Outputs of a Classifier to New a Priori Probabilities", Eq. 2.4).
     """
+    probabilities = probabilities.astype(np.float64)  # in which a small share of a small one is more than 0
     anomalous = probabilities * there / fitted
     normal = (1 - probabilities) * (1 - there) / (1 - fitted)
     return anomalous / (anomalous + normal)

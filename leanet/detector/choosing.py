@@ -21,12 +21,17 @@ def line(criterion: Criterion, scores: np.ndarray, labels: np.ndarray) -> float:
         return best_threshold(labels, scores)[1]
     found, raised = np.sort(scores[labels == 1]), np.sort(scores[labels == 0])
     if criterion.name == "recall":
-        lowest = found[math.floor(len(found) * (1 - criterion.rate) + 1e-9)]  # missed are as many as may be
+        lowest = found[_most(len(found), 1 - criterion.rate)]  # missed are as many as may be
         below = raised[raised < lowest].max(initial=0)
         return float((below + scores[scores > below].min(initial=1)) / 2)
-    highest = raised[::-1][math.floor(len(raised) * criterion.rate + 1e-9)]
+    highest = raised[::-1][_most(len(raised), criterion.rate)]
     above = found[found > highest].min(initial=1)
     return float((above + scores[scores < above].max(initial=0)) / 2)
+
+
+def _most(count: int, share: float) -> int:
+    """How many of so many images are no more than a share below 1 of them, whatever its last digits."""
+    return min(count - 1, math.floor(count * share + 1e-9))
 
 
 def choose(

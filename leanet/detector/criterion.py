@@ -20,7 +20,7 @@ class Criterion:
         Raises:
             InputError: it is none of them, or the rate is not one that can be asked for.
         """
-        name, *rate = text.split()
+        name, *rate = text.split() or [""]
         if (name, rate) == ("best-f1", []):
             return cls(name)
         try:

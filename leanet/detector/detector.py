@@ -1,6 +1,5 @@
 """A packaged detector: load it, give it images."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -9,31 +8,21 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from safetensors.numpy import load_file
 
-from leanet.core import paths
-from leanet.core.addresses import without_password
 from leanet.core.errors import InputError
-from leanet.core.files import sha256
 from leanet.core.parallel import in_order
 from leanet.detector.calibration import Calibration, at_prevalence
 from leanet.detector.criterion import Criterion
 from leanet.detector.drift import Drift, compare, statistics
-from leanet.detector.found import Networks
+from leanet.detector.folder import GRAPH, check_files, folder_of, read_facts, read_known
+from leanet.detector.found import Found, Networks
 from leanet.detector.threshold import Threshold
 from leanet.images.decoding import MAX_PIXELS
 from leanet.images.preparation import prepare
 from leanet.images.reading import Source, read
 from leanet.images.settings import Preparation
 
-KNOWN = "known.safetensors"
-GRAPH = "detector.onnx"  # of a light detector
-UNSAID = {  # by detectors that were made before these were settings
-    "kind": "ensemble",
-    "unet_width": 64,
-    "preparation": vars(Preparation(border=0.05, white_balance=False, background="keep")),
-    "border": None,
-}
+NO_NUMBER = "the detector comes to no number for this image, most likely since its networks are damaged"
 
 
 @dataclass(frozen=True)
@@ -86,11 +75,8 @@ class Detector:
         """
         folder = folder_of(path)
         facts = read_facts(folder)
-        for name, digest in facts["files"].items():
-            if not (folder / name).exists() or sha256(folder / name) != digest:
-                raise InputError(
-                    f"{folder / name} is missing or damaged; `dvc checkout` or `dvc repro package` mends it"
-                )
+        check_files(folder, facts)
+        known = read_known(folder, facts)
         if facts["kind"] == "light":
             from leanet.detector.graph import Graph
 
@@ -99,7 +85,7 @@ class Detector:
             from leanet.detector import ensemble  # loads torch, which a light detector does without
 
             networks = ensemble.OnTorch(ensemble.load(folder, facts), device)
-        return cls(facts, load_file(folder / KNOWN), networks)
+        return cls(facts, known, networks)
 
     @property
     def side(self) -> int:
@@ -193,47 +179,33 @@ class Detector:
         self, batch: Sequence[np.ndarray | InputError], prevalence: float | None
     ) -> tuple[Judged, list[InputError | None]]:
         """What is found in the images of a batch, and as `stream` has it, what is wrong with the others."""
+        faults = [image if isinstance(image, InputError) else None for image in batch]
         good = [prepare(image, self.preparation)[0] for image in batch if not isinstance(image, InputError)]
-        images = np.stack(good) if good else np.empty((0, self.side, self.side, 3), np.uint8)
-        found = self.networks(images if good else np.zeros((1, self.side, self.side, 3), np.uint8))
-        scores, maps, attention, features, color = (None if part is None else part[: len(good)] for part in found)
+        images = np.stack(good) if good else np.zeros((1, self.side, self.side, 3), np.uint8)
+        found = self.networks(images)
+        sound = self._sound(found, len(images))[: len(good)]
+        for at in np.flatnonzero([fault is None for fault in faults])[~sound]:
+            faults[at] = InputError(NO_NUMBER)
+        parts = (None if part is None else part[: len(good)][sound] for part in (images, *found))
+        images, scores, maps, attention, features, color = parts
         labels = scores > self.threshold.value
         if prevalence is not None:
             scores = at_prevalence(scores, self.calibration.prevalence, prevalence).astype(np.float32)
-        judged = Judged(images, scores, labels, maps, attention, features, statistics(color, maps))
-        return judged, [image if isinstance(image, InputError) else None for image in batch]
+        return Judged(images, scores, labels, maps, attention, features, statistics(color, maps)), faults
 
+    def _sound(self, found: Found, count: int) -> np.ndarray:
+        """For which of so many images the networks came to numbers, bool (N,): scores that are none call nothing.
 
-def read_facts(folder: Path) -> dict:
-    """What the detector in a folder says of itself.
-
-    Raises:
-        InputError: there is none, or its file is damaged.
-    """
-    try:
-        facts = json.loads((folder / paths.FACTS).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{folder}: no detector there; `dvc repro package` makes models/detector") from None
-    except ValueError:
-        raise InputError(
-            f"{folder / paths.FACTS} is damaged; `dvc checkout` or `dvc repro package` mends it"
-        ) from None
-    return UNSAID | facts
-
-
-def folder_of(address: str | Path) -> Path:
-    """The folder of a detector: itself, or what MLflow gives for the address of a model."""
-    if ":/" not in str(address) or Path(address).is_dir():
-        return Path(address)
-    import mlflow
-
-    from leanet.tracking import store
-
-    store.check()
-    mlflow.set_tracking_uri(store.address())
-    try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=address))
-    except Exception as error:
-        said = f"{address}: MLflow at {store.address()} does not give it ({store.reason(error)})"
-        raise InputError(without_password(said)) from None
-    return folder / "artifacts" / "detector"
+        Raises:
+            InputError: what they give is none of Found.
+        """
+        square, seen = (count, self.side, self.side), self.known["embeddings"].shape[1]
+        shapes = Found((count,), square, square, (count, seen), (count, 2))
+        for name, part, shape in zip(Found._fields, found, shapes, strict=True):
+            if part is not None and part.shape != shape:
+                raise InputError(f"the detector's networks give {name} of shape {part.shape}, expected {shape}")
+        sound = (found.score >= 0) & (found.score <= 1)
+        for part in found:
+            if part is not None:
+                sound &= np.isfinite(part).reshape(count, -1).all(axis=1)
+        return sound

@@ -9,13 +9,17 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from leanet.attention import rows
 from leanet.attention.detect import judge, scale
 from leanet.attention.leanet import build
 from leanet.color.anomaly_map import anomaly_map
 from leanet.color.lab import from_bytes, rgb_to_lab
 from leanet.color.unet import UNet
 from leanet.core import device as devices
+from leanet.core import paths
+from leanet.core.errors import InputError
 from leanet.detector.calibration import Calibration
+from leanet.detector.facts import MENDED
 from leanet.detector.found import Found
 from leanet.training import recipe as recipes
 from leanet.training.settings import Recipe
@@ -138,11 +142,24 @@ def member_of(facts: dict, weights: list[dict[str, Tensor]]) -> Member:
     with torch.device("meta"):
         member = Member(facts["row"], point=facts["point"] or None, **settings)
     for part, state in zip(PARTS, weights, strict=True):
-        member.get_submodule(part).load_state_dict(state, assign=True)
+        module = member.get_submodule(part)
+        own = {name: tensor.dtype for name, tensor in module.state_dict().items()}
+        if own != {name: tensor.dtype for name, tensor in state.items()}:
+            raise ValueError("other arrays, or of other types")
+        module.load_state_dict(state, assign=True)
     return member
 
 
 def load(folder: Path, facts: dict) -> Ensemble:
-    """The ensemble whose members' weights lie in `folder`."""
-    members = [member_of(facts, [load_file(folder / name) for name in names]) for names in facts["members"]]
+    """The ensemble whose members' weights lie in `folder`.
+
+    Raises:
+        InputError: they are those of another network, or none.
+    """
+    try:
+        rows.check(facts["row"])
+        members = [member_of(facts, [load_file(folder / name) for name in names]) for names in facts["members"]]
+    except Exception as error:  # of safetensors, torch, torchvision
+        said = " ".join(str(error).split())[:200]
+        raise InputError(f"{folder}: has no weights of the networks in {paths.FACTS} ({said}); {MENDED}") from None
     return Ensemble(members, Calibration(**facts["calibration"]))

@@ -26,8 +26,10 @@ def between_networks(hits: np.ndarray, totals: np.ndarray) -> float:
     """By how much the log-odds of a share differ from network to network: their deviation, 0 or more.
 
     hits, totals: (K,), of each network on images of its own. What counts of so few images scatter by is taken off
-    (DerSimonian & Laird 1986, "Meta-analysis in clinical trials").
+    (DerSimonian & Laird 1986, "Meta-analysis in clinical trials"). One network tells nothing of it: 0.
     """
+    if len(hits) < 2:
+        return 0.0
     shares = logit((hits + 0.5) / (totals + 1))
     pooled = (hits.sum() + 0.5) / (totals.sum() + 1)
     weights = totals * pooled * (1 - pooled)

@@ -7,7 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from leanet.core.errors import InputError
-from leanet.detector.detector import GRAPH, Detector, read_facts
+from leanet.detector.detector import Detector
+from leanet.detector.folder import GRAPH, read_facts
 
 KINDS = (".onnx", ".pt2")
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import load_file
 
-from leanet.detector.detector import KNOWN, read_facts
+from leanet.detector.folder import read_facts, read_known
 from leanet.evaluation.comparison import compare
 from leanet.evaluation.scores import Undefined, score_images
 
@@ -30,12 +29,13 @@ class Merit:
     @classmethod
     def of(cls, folder: Path) -> "Merit":
         """Of the detector in `folder`."""
-        known, paths = load_file(folder / KNOWN), read_facts(folder)["images"]
+        facts = read_facts(folder)
+        known = read_known(folder, facts)
         table = pd.DataFrame({name: known[of] for name, of in (("label", "labels"), ("score", "margins"))})
         by_fold = [
             score_images(table[known["folds"] == fold])["average_precision"] for fold in np.unique(known["folds"])
         ]
-        listed = sorted(zip(paths, known["labels"].tolist(), known["folds"].tolist(), strict=True))
+        listed = sorted(zip(facts["images"], known["labels"].tolist(), known["folds"].tolist(), strict=True))
         return cls(
             hashlib.sha256(json.dumps(listed).encode()).hexdigest(),
             tuple(None if isinstance(each, Undefined) else round(float(each), 6) for each in by_fold),

@@ -22,9 +22,9 @@ from leanet.core.progress import Progress
 from leanet.detector.calibration import Calibration
 from leanet.detector.choosing import choose
 from leanet.detector.criterion import Criterion
-from leanet.detector.detector import GRAPH, KNOWN
 from leanet.detector.drift import statistics
 from leanet.detector.ensemble import PARTS, Ensemble, Member, joined, mean, mean_color, member_of
+from leanet.detector.folder import GRAPH, KNOWN
 from leanet.images.imageset import ImageSet
 from leanet.packaging.export import metadata
 from leanet.packaging.graph import program, write_light

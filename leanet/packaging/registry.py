@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from PIL import Image
-from safetensors.numpy import load_file
 
 import leanet
 from leanet.core import files, paths
 from leanet.core.errors import InputError
-from leanet.detector.detector import KNOWN, read_facts
+from leanet.detector.folder import read_facts, read_known
 from leanet.packaging.merit import Merit
 from leanet.tracking import registered, store
 
@@ -153,7 +153,7 @@ def _upload(folder: Path, model: str, facts: dict) -> str:
             Schema([ColSpec(DataType.binary, "image")]),
             Schema([ColSpec(DataType.double, "score"), ColSpec(DataType.boolean, "anomalous")]),
         ),
-        input_example=_example(folder),
+        input_example=_example(read_known(folder, facts)["thumbnails"][0]),
         pip_requirements=[f"{package}=={metadata.version(package)}" for package in NEEDED],
         registered_model_name=model,
         metadata={"provenance": facts["provenance"]},
@@ -161,8 +161,8 @@ def _upload(folder: Path, model: str, facts: dict) -> str:
     return logged.registered_model_version
 
 
-def _example(folder: Path) -> pd.DataFrame:
-    """One image that the detector was made from, as a file's bytes."""
+def _example(thumbnail: np.ndarray) -> pd.DataFrame:
+    """An image, uint8 (side, side, 3), as a file's bytes."""
     image = io.BytesIO()
-    Image.fromarray(load_file(folder / KNOWN)["thumbnails"][0]).save(image, "PNG")
+    Image.fromarray(thumbnail).save(image, "PNG")
     return pd.DataFrame({"image": [image.getvalue()]})

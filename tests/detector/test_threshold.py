@@ -31,11 +31,11 @@ def test_lines_are_those_of_trying_every_one(seed):
     f1 = [f1_score(labels, scores > t) for t in between]
     assert f1_score(labels, scores > line(Criterion.parse("best-f1"), scores, labels)) == pytest.approx(max(f1))
     errors = {t: ((scores[labels == 0] > t).sum(), (scores[labels == 1] <= t).sum()) for t in between}
-    for rate in (0.5, 0.9, 1):
+    for rate in (1e-12, 0.5, 0.9, 1):
         allowed = [t for t in between if recall_score(labels, scores > t) >= rate]
         best = min(allowed, key=lambda t: errors[t])
         assert line(Criterion.parse(f"recall {rate}"), scores, labels) == pytest.approx(best)
-    for rate in (0, 0.1, 0.5):
+    for rate in (0, 0.1, 0.5, 0.999999999999):
         allowed = [t for t in between if (scores[labels == 0] > t).mean() <= rate]
         best = min(allowed, key=lambda t: errors[t][::-1])
         assert line(Criterion.parse(f"false-alarms {rate}"), scores, labels) == pytest.approx(best)
@@ -177,7 +177,18 @@ def test_too_few_images_are_said():
     assert not choose(Criterion.parse("best-f1"), *simulated(300, 400, 2, seed=1), one_network=False).doubts
 
 
-NONE = ["best", "recall", "recall 1.5", "recall x", "recall 0", "recall nan", "false-alarms 1", "best-f1 0.5"]
+NONE = [
+    "",
+    " ",
+    "best",
+    "recall",
+    "recall 1.5",
+    "recall x",
+    "recall 0",
+    "recall nan",
+    "false-alarms 1",
+    "best-f1 0.5",
+]
 
 
 @pytest.mark.parametrize("text", NONE)

@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score
 from leanet.cli import promote as command
 from leanet.core import paths
 from leanet.core.errors import InputError
-from leanet.detector.detector import KNOWN
+from leanet.detector.folder import KNOWN
 from leanet.packaging import registry
 from leanet.packaging.merit import Merit
 from leanet.packaging.registry import promote, register
@@ -33,6 +33,7 @@ def like(detector: Path, folder: Path, apart: float, seed: int = 0, images: str 
         "margins": margins,
         "labels": LABELS.astype(np.uint8),
         "folds": FOLDS.astype(np.int16),
+        "groups": np.arange(COUNT, dtype=np.int32),
     }
     (folder / KNOWN).write_bytes(save(known))
     facts = json.loads((folder / paths.FACTS).read_text())
