@@ -1,6 +1,5 @@
 """Changing values in params.yaml from the command line; comments stay, and git shows what changed."""
 
-import io
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -9,6 +8,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from leanet.cli.params import load
 from leanet.core import files, paths
 from leanet.core.errors import InputError
+from leanet.core.settings import parse
 from leanet.images import sources
 from leanet.images.settings import Dataset
 
@@ -22,10 +22,12 @@ def apply(name: str) -> None:
         InputError: there is no such file, or it gives a value that is not valid; params.yaml stays.
     """
     load()
-    file = FOLDER / f"{name}.yaml"
-    if not file.exists():
-        there = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
-        raise InputError(f"there is no {file}; there are the settings {there}")
+    there = {file.stem: file for file in sorted(FOLDER.glob("*.yaml"))}
+    if name not in there:
+        raise InputError(f"there is no {FOLDER / name}.yaml; there are the settings {', '.join(there)}")
+    file = there[name]
+    if not isinstance(parse(file), dict):
+        raise InputError(f"{file}: expected sections of params.yaml, and in them what is to change")
     _edit(lambda tree: _merge(tree, _yaml().load(file)))
 
 
@@ -65,29 +67,28 @@ def _yaml() -> YAML:
 
 
 def _edit(change) -> None:
-    """Change params.yaml; what would not be valid is not kept, and what is not valid is not changed."""
-    load()
-    before = paths.PARAMS.read_text(encoding="utf-8")
-    yaml = _yaml()
-    tree = yaml.load(before)
-    change(tree)
-    changed = io.StringIO()
-    yaml.dump(tree, changed)
-    try:
-        files.write(paths.PARAMS, changed.getvalue())
+    """Change params.yaml; what would not be valid is not written, and what is not valid is not changed."""
+    with files.alone(paths.LOGS / paths.PARAMS, f"{paths.PARAMS}: waits for another command that changes it"):
         load()
-    except InputError:
-        files.write(paths.PARAMS, before)
-        raise
+        yaml = _yaml()
+        tree = yaml.load(paths.PARAMS.read_text(encoding="utf-8"))
+        change(tree)
+        with files.whole_file(paths.PARAMS) as part:
+            with part.open("w", encoding="utf-8") as changed:
+                yaml.dump(tree, changed)
+            try:
+                load(part)
+            except InputError as error:
+                raise InputError(str(error).replace(str(part), str(paths.PARAMS), 1)) from None
 
 
 def _merge(tree: CommentedMap, changes: CommentedMap) -> None:
     for key, value in changes.items():
         if key not in tree:
             tree[key] = value  # unknown: reading params.yaml again will say so
-        elif isinstance(value, CommentedMap):
+        elif isinstance(value, CommentedMap) and isinstance(tree[key], CommentedMap):
             _merge(tree[key], value)
-        elif isinstance(value, CommentedSeq):
+        elif isinstance(value, CommentedSeq) and isinstance(tree[key], CommentedSeq):
             tree[key][:] = value  # in place: the comment of the old list stays
             tree[key].fa.set_flow_style()  # an empty list would forget it
         else:

@@ -1,4 +1,5 @@
 import sys
+import threading
 
 import pytest
 import yaml
@@ -217,3 +218,65 @@ def test_an_unknown_key_of_ones_own_settings_is_one_line(own_params):
     with pytest.raises(InputError, match="unknown key 'trane_leanet'; did you mean train_leanet?"):
         settings.apply("own")
     assert own_params.read_text() == before
+
+
+OWN = {
+    "": "expected sections of params.yaml, and in them what is to change",
+    "[split, 5]": "expected sections of params.yaml",
+    "5": "expected sections of params.yaml",
+    "split: [1\nfolds: 2": r"line \d: not valid YAML",
+    "split: !!python/name:os.system {}": r"line 1: tags \(!\), merge keys",
+    "split: &a {seed: 1}\n<<: *a": "merge keys",
+    "split: {seed: 1}\nsplit: {seed: 2}": "not valid YAML",
+    "split: 5": "split: expected the keys image_size",
+    "split:": "split: expected the keys image_size",
+    "split: {seed: {a: 1}}": "split.seed is {.*}, expected a whole number",
+    "device: {a: 1}": "device is {.*}, expected auto or",
+    "device: [cpu]": "device is .*, expected auto or",
+    "rows: cnn": "rows is 'cnn', expected a list",
+    "datasets: {leaf: 5}": "datasets.leaf: expected the keys source",
+    "5: {a: 1}": "key 5 is no text",
+    "[a]: 1": "not valid YAML|is no text",
+    "split: {seed: 99999999999999999999}": "split.seed is 99999999999999999999, expected a whole number from 0",
+}
+
+
+@pytest.mark.parametrize("text", OWN)
+def test_own_settings_that_cannot_be_are_one_line_and_change_nothing(own_params, text):
+    before = own_params.stat().st_ino, own_params.read_text()
+    (own_params.parent / "settings/own.yaml").write_text(text)
+    with pytest.raises(InputError, match=OWN[text]) as error:
+        settings.apply("own")
+    assert str(error.value).isprintable()
+    assert str(error.value).startswith(("settings/own.yaml: ", "params.yaml: "))
+    # Not for a moment: whoever reads the file meanwhile, as DVC may, would stumble.
+    assert (own_params.stat().st_ino, own_params.read_text()) == before
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "", "no/such"])
+def test_settings_of_a_name_that_is_none_are_one_line(own_params, name):
+    with pytest.raises(InputError, match="there are the settings paper, photos, quick"):
+        settings.apply(name)
+
+
+def test_two_changes_at_once_are_both_made(own_params, capsys):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def first(tree):
+        begun.set()
+        assert go_on.wait(60)
+        tree["split"]["seed"] = 11
+
+    both = [
+        threading.Thread(target=settings._edit, args=[change])
+        for change in (first, lambda tree: tree["augment"].update(std=0.2))
+    ]
+    both[0].start()
+    assert begun.wait(60)
+    both[1].start()
+    both[1].join(0.5)  # time to come in between, if it can
+    go_on.set()
+    for thread in both:
+        thread.join()
+    assert (load().split.seed, load().augment.std) == (11, 0.2)
+    assert "params.yaml: waits for another command that changes it" in capsys.readouterr().err
