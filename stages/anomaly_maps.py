@@ -4,7 +4,6 @@ Also of images that ask where a network looks (leanet.images.counterfactuals), b
 """
 
 import numpy as np
-from safetensors.torch import load_file
 
 from leanet.color.anomaly_map import make_maps
 from leanet.color.left_out import colourisers, makers, name
@@ -18,6 +17,7 @@ from leanet.core.settings import Device, Precision
 from leanet.images import counterfactuals, imageset
 from leanet.images.settings import Split
 from leanet.run import stage
+from leanet.training.weights import put, read
 
 
 def main(dataset: str, split: Split, train_unet: TrainUNet, precision: Precision, device: Device) -> dict:
@@ -47,7 +47,7 @@ def main(dataset: str, split: Split, train_unet: TrainUNet, precision: Precision
         )
         for number, (left_out, chosen) in enumerate(zip(every, needed, strict=True)):
             network = UNet(side=data.side, width=train_unet.width, dropout=0)
-            network.load_state_dict(load_file(paths.unet(dataset) / f"{name(left_out)}.safetensors"))
+            put(network, read(paths.unet(dataset) / f"{name(left_out)}.safetensors"))
             network.to(place)
             for batch, found, colors in make_maps(network, data.images, chosen, **how):
                 for fold, of_fold in enumerate(maps.values()):

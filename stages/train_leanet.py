@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leanet.attention.cells import Cell, altered_predictions, examples, jobs, points_of, predictions
+from leanet.attention.cells import SEEN, Cell, altered_predictions, examples, jobs, points_of, predictions
 from leanet.attention.settings import TrainLEANet
 from leanet.core import files, paths
 from leanet.core.arrays import ArrayFile
@@ -69,7 +69,7 @@ def save_examples(
                 images=data.images[shown],
                 recolored=ArrayFile(recolored / "recolored.npy")[shown],
                 maps=maps[shown],
-                **{name: outcome.arrays[name] for name in ("attention", "before", "after")},
+                **{name: outcome.arrays[name] for name in SEEN},
             )
 
 

@@ -23,6 +23,7 @@ from leanet.training.settings import Recipe
 # Bytes of weights that the cells of a row may leave for the detector. Beyond, as for VGGs at five points, they are
 # not kept, and stage `package` trains its few networks once more.
 MOST_WEIGHTS = 2 * 2**30
+SEEN = ("attention", "before", "after")  # of leanet.attention.leanet.LEANet.look
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,11 @@ def jobs(
 
     def job(cell: Cell) -> Job:
         train = thin(data.trained(cell.fold), data.labels, cell.share, seed=seed, fold=cell.fold)
+        shown = examples(row, data) if cell.fold == 0 and cell.share == 1 else np.array([], int)
+        asked = _altered(altered, data, cell.fold)
+        shapes = {"losses": (None,), "scores": (len(data.tested(cell.fold)),)}
+        shapes |= {f"scores_{kind}": (len(asked["altered"]),) for kind in (altered.images if asked else ())}
+        shapes |= {name: (len(shown), None, None) for name in (SEEN if len(shown) else ())}
         return Job(
             name=vars(cell),
             function=detect.cell,
@@ -83,8 +89,8 @@ def jobs(
                 "labels": data.labels,
                 "train": train,
                 "test": data.tested(cell.fold),
-                "shown": examples(row, data) if cell.fold == 0 and cell.share == 1 else np.array([], int),
-                **_altered(altered, data, cell.fold),
+                "shown": shown,
+                **asked,
             },
             settings={
                 "row": row,
@@ -98,6 +104,7 @@ def jobs(
             epochs=settings.epochs * (1 + detect.is_painted(row)),
             memory=needed[cell.point],
             keep_weights=cell in kept,
+            shapes=shapes,
         )
 
     return [job(cell) for cell in cells]

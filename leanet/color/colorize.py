@@ -53,6 +53,7 @@ def job(
         epochs=settings.epochs,
         memory=needed_memory(settings, data.side),
         keep_weights=True,
+        shapes={"losses": (None,)},
     )
 
 

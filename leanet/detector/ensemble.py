@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,6 +22,7 @@ from leanet.detector.facts import MENDED
 from leanet.detector.found import Found
 from leanet.training import recipe as recipes
 from leanet.training.settings import Recipe
+from leanet.training.weights import put, read
 
 PARTS = ("unet", "network")  # of a member: each has a file
 
@@ -136,17 +136,17 @@ class OnTorch:
 
 
 def member_of(facts: dict, weights: list[dict[str, Tensor]]) -> Member:
-    """A member of the detector that `facts` describe; weights: of PARTS, by their names there."""
+    """A member of the detector that `facts` describe; weights: of PARTS, by their names there.
+
+    Raises:
+        InputError: they are of another network.
+    """
     settings = {name: facts[name] for name in ("side", "unet_width", "recipe", "map_scale", "pretrained")}
     settings |= {"filled": facts["preparation"]["background"] == "fill", "one_look": facts["kind"] == "light"}
     with torch.device("meta"):
         member = Member(facts["row"], point=facts["point"] or None, **settings)
     for part, state in zip(PARTS, weights, strict=True):
-        module = member.get_submodule(part)
-        own = {name: tensor.dtype for name, tensor in module.state_dict().items()}
-        if own != {name: tensor.dtype for name, tensor in state.items()}:
-            raise ValueError("other arrays, or of other types")
-        module.load_state_dict(state, assign=True)
+        put(member.get_submodule(part), state, assign=True)
     return member
 
 
@@ -158,8 +158,8 @@ def load(folder: Path, facts: dict) -> Ensemble:
     """
     try:
         rows.check(facts["row"])
-        members = [member_of(facts, [load_file(folder / name) for name in names]) for names in facts["members"]]
-    except Exception as error:  # of safetensors, torch, torchvision
+        members = [member_of(facts, [read(folder / name) for name in names]) for names in facts["members"]]
+    except Exception as error:  # torchvision, too, has networks that not every side fits
         said = " ".join(str(error).split())[:200]
-        raise InputError(f"{folder}: has no weights of the networks in {paths.FACTS} ({said}); {MENDED}") from None
+        raise InputError(f"{folder}: has no networks as in {paths.FACTS}: {said}; {MENDED}") from None
     return Ensemble(members, Calibration(**facts["calibration"]))

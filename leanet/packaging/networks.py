@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from safetensors.torch import load_file
 from torch import Tensor
 
 from leanet.attention.cells import Cell, jobs
@@ -33,6 +32,7 @@ from leanet.run.settings import Execution
 from leanet.run.trainings import Outcomes, run
 from leanet.training.job import Job
 from leanet.training.settings import Recipe
+from leanet.training.weights import put, read
 
 Weights = list[list[dict[str, Tensor]]]  # of networks, those of colouriser and row by their names
 
@@ -64,7 +64,7 @@ class Networks:
         altered = counterfactuals.load(paths.split(self.dataset), paths.maps(self.dataset))
         outcomes = self._run(self._jobs(maps, altered=altered))
         testers = [name(of_tested(self.data, fold, self.train_unet.out_of_sample)) for fold in folds]
-        colourisers = [load_file(paths.unet(self.dataset) / f"{each}.safetensors") for each in testers]
+        colourisers = [read(paths.unet(self.dataset) / f"{each}.safetensors") for each in testers]
         return [list(pair) for pair in zip(colourisers, _weights(outcomes), strict=True)], outcomes
 
     def light(self) -> tuple[list[dict[str, Tensor]], list[str]]:
@@ -97,7 +97,7 @@ class Networks:
                     yield batch, maps[batch]
             return
         network = UNet(side=data.side, width=self.train_unet.width, dropout=0)
-        network.load_state_dict(colouriser)
+        put(network, colouriser)
         device = devices.prepare(self.device)
         how = {"device": device, "dtype": devices.number_format(self.precision, device)}
         filled = self.split.background == "fill"
@@ -116,4 +116,4 @@ class Networks:
 
 
 def _weights(outcomes: Outcomes) -> list[dict[str, Tensor]]:
-    return [load_file(kept.weights_file(key)) for key in outcomes.keys]
+    return [read(kept.weights_file(key)) for key in outcomes.keys]

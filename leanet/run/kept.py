@@ -9,6 +9,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +20,7 @@ from safetensors.numpy import load_file, save
 
 from leanet.core import files, paths
 from leanet.core.arrays import ArrayFile
+from leanet.core.errors import InputError
 from leanet.run import code
 from leanet.training import sealed
 from leanet.training.checkpoint import Checkpoint
@@ -56,14 +58,14 @@ def _digest(array: ArrayFile | np.ndarray) -> str:
 
 def outcome(key: str) -> Outcome | None:
     """What the job came to, without its weights; None if it has not ended, or its file is damaged."""
-    found = sealed.read(_file(key))
+    found = sealed.read(outcome_file(key))
     return Outcome(*found) if found else None
 
 
 def weights_file(key: str) -> Path | None:
     """The file of the job's weights; None if they were not kept, or are damaged."""
     file, found = paths.KEPT / f"{key}.weights.safetensors", outcome(key)
-    if not found or SUM not in found.facts or not file.exists():
+    if not found or SUM not in found.facts or not file.is_file():
         return None
     if files.sha256(file) != found.facts[SUM]:
         print(f"warning: {file} is damaged; it is left out", file=sys.stderr)
@@ -86,7 +88,7 @@ def keep(key: str, outcome: Outcome) -> None:
         with files.whole_file(file) as part:
             part.write_bytes(save(outcome.weights))
         facts = facts | {SUM: files.sha256(file)}
-    sealed.write(_file(key), outcome.arrays, facts)
+    sealed.write(outcome_file(key), outcome.arrays, facts)
 
 
 def drop_weights(keys: Iterable[str]) -> None:
@@ -111,24 +113,37 @@ def addresses(stage: str) -> list[str]:
 
 
 def needed(addresses: Iterable[str]) -> set[str]:
-    """The keys that the last results of the stages at `addresses` needed."""
-    lists = [file for file in map(_list, addresses) if file.exists()]
-    return {key for file in lists for key in json.loads(file.read_text())}
+    """The keys that the last results of the stages at `addresses` needed.
+
+    Raises:
+        InputError: a list of them is none.
+    """
+    return {key for file in map(_list, addresses) if file.exists() for key in _listed(file)}
 
 
 def prune(addresses: Iterable[str]) -> tuple[int, int]:
     """Remove all that the last results of the stages at `addresses` do not need; how many files and bytes."""
     addresses = list(addresses)
     lists, keys = set(map(_list, addresses)), needed(addresses)
-    rest = [file for file in paths.KEPT.glob("*") if file not in lists and file.name.split(".")[0] not in keys]
+    there = [file for file in paths.KEPT.glob("*") if file.is_file() and file not in lists]
+    rest = [file for file in there if file.name.split(".")[0] not in keys]
     size = sum(file.stat().st_size for file in rest)
     for file in rest:
         file.unlink()
     return len(rest), size
 
 
-def _file(key: str) -> Path:
+def outcome_file(key: str) -> Path:
+    """Where the outcome of a job is kept, but for its weights."""
     return paths.KEPT / f"{key}.safetensors"
+
+
+def _listed(file: Path) -> list[str]:
+    with suppress(ValueError):
+        keys = files.from_json(file.read_bytes())
+        if isinstance(keys, list) and all(isinstance(key, str) and key.isalnum() for key in keys):
+            return keys
+    raise InputError(f"{file}: expected a list of keys; remove it, and run its stage again")
 
 
 def _list(address: str) -> Path:

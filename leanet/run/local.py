@@ -14,6 +14,8 @@ from functools import partial
 from multiprocessing.connection import wait as wait_for_end
 from multiprocessing.context import BaseContext
 from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 
@@ -29,6 +31,7 @@ from leanet.training.job import Job, Outcome, Place
 
 Ended = Iterator[tuple[str, Outcome]]  # jobs' keys, and what they came to
 GIB = 2**30
+os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")  # ImageNet's come as a pickle, which may run code
 
 
 def _nobody(loss: float) -> None:
@@ -45,15 +48,38 @@ def perform(
     """
     try:
         place = Place(devices.prepare(device), checkpoint, on_epoch)
-        outcome = job.function(job.arrays, place, **job.settings)
+        outcome = _gone_on(job, place) if checkpoint.exists() else None
+        if outcome is None:
+            outcome = job.function(job.arrays, place, **job.settings)
         checkpoint.wait()  # for its last write: nobody else knows of it
     except InputError as error:
         raise InputError(f"{job}: {error}") from None
+    except UnpicklingError:
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        raise InputError(f"{job}: a file in {folder} holds more than weights; remove it") from None
     except (OSError, MemoryError, RuntimeError) as error:
         if line := faults.explain(error):
             raise InputError(f"{job}: {line}") from None
         raise
     return outcome if job.keep_weights else replace(outcome, weights={})
+
+
+def _gone_on(job: Job, place: Place) -> Outcome | None:
+    """What a job comes to that goes on from what is kept of it; None where this is not of that training."""
+    reason = ""
+    try:
+        outcome = job.function(job.arrays, place, **job.settings)
+        if job.comes_to(outcome):
+            return outcome
+    except (InputError, OSError, MemoryError, UnpicklingError):
+        raise
+    except Exception as error:  # whatever a state that somebody wrote leads to
+        if faults.explain(error):
+            raise
+        reason = f" ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+    print(f"warning: {job}: cannot go on from what is kept of it{reason}; it begins anew", file=sys.stderr)
+    place.checkpoint.drop()
+    return None
 
 
 def run(jobs: dict[str, Job], execution: Execution, device: Device, progress: Progress) -> Ended:

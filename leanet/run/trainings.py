@@ -38,8 +38,7 @@ def run(jobs: list[Job], execution: Execution, *, device: Device, address: str, 
     """
     keys = kept.keys(jobs)
     kept.need(address, keys)
-    is_there = kept.weights_file if weights else kept.outcome
-    waiting = {key: job for key, job in zip(keys, jobs, strict=True) if not is_there(key)}
+    waiting = {key: job for key, job in zip(keys, jobs, strict=True) if not _is_there(key, job, weights)}
     if there := len(jobs) - len(waiting):
         print(f"{address}: {there} of {len(jobs)} trainings are there from before", file=sys.stderr)
     if not waiting:
@@ -49,6 +48,16 @@ def run(jobs: list[Job], execution: Execution, *, device: Device, address: str, 
             kept.keep(key, outcome)
             kept.checkpoint(key).drop()
     return Outcomes(keys)
+
+
+def _is_there(key: str, job: Job, weights: bool) -> bool:
+    outcome = kept.outcome(key)
+    if outcome and not job.comes_to(outcome):
+        print(
+            f"warning: {kept.outcome_file(key)} holds something else than {job}; it is left out", file=sys.stderr
+        )
+        return False
+    return bool(outcome and (not weights or kept.weights_file(key)))
 
 
 def figures(outcomes: Sequence[Outcome]) -> dict:

@@ -28,6 +28,10 @@ class Checkpoint:
         self._failure: OSError | None = None
         self._synced = time.monotonic()
 
+    def exists(self) -> bool:
+        """Whether something is kept."""
+        return any(file.exists() for file in self.files)
+
     def load(self) -> tuple[dict[str, Tensor], dict] | None:
         """The latest whole state with its facts; None where there is none."""
         found = [(turn, state) for turn, file in enumerate(self.files) if (state := sealed.read(file))]

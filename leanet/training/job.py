@@ -39,7 +39,7 @@ class Job:
     name: which of its kind it is, {"fold": 2, "point": 4}. arrays: by name; a file is read where it is asked for.
     settings: of JSON's types, or dataclasses of those. epochs: how many it takes at most. memory: bytes of the
     machine's that it takes at most, as estimated; 0 where nobody has. keep_weights: whether its weights are kept,
-    too.
+    too. shapes: of its outcome's arrays; None is any number of at least 1.
     """
 
     name: dict[str, object]
@@ -49,9 +49,29 @@ class Job:
     epochs: int
     memory: int = 0
     keep_weights: bool = False
+    shapes: dict[str, tuple[int | None, ...]] = field(default_factory=dict)
+
+    def comes_to(self, outcome: Outcome) -> bool:
+        """Whether it could be the outcome of this job, and not of another, or of somebody's hand."""
+        facts = outcome.facts
+        return (
+            isinstance(facts.get("device"), str)
+            and isinstance(facts.get("precision"), str)
+            and type(facts.get("images_trained")) is int
+            and facts["images_trained"] >= 0
+            and all(_is_of(outcome.arrays.get(name), shape) for name, shape in self.shapes.items())
+        )
 
     def __str__(self) -> str:
         return " ".join(f"{name} {value}" for name, value in self.name.items())
+
+
+def _is_of(array: np.ndarray | None, shape: tuple[int | None, ...]) -> bool:
+    """Whether it is an array of numbers of that shape."""
+    if array is None or array.ndim != len(shape) or array.dtype.kind not in "fiu":
+        return False
+    fits = all(size == asked or (asked is None and size) for size, asked in zip(array.shape, shape, strict=True))
+    return fits and bool(np.isfinite(array).all())
 
 
 def history(jobs: Sequence[Job], outcomes: Iterable[Outcome]) -> pd.DataFrame:

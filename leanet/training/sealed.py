@@ -48,7 +48,9 @@ def read(file: Path) -> tuple[dict[str, np.ndarray], dict] | None:
     try:
         arrays = load(file.read_bytes())
         if arrays.pop(CHECKSUM)[0] == _checksum(arrays):
-            return arrays, json.loads(bytes(arrays.pop(FACTS)).rstrip(b"\0"))
+            facts = files.from_json(bytes(arrays.pop(FACTS)).rstrip(b"\0"))
+            if isinstance(facts, dict):
+                return arrays, facts
     except FileNotFoundError:
         return None
     except (SafetensorError, KeyError, ValueError, IndexError, TypeError):

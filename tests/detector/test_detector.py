@@ -49,6 +49,12 @@ def test_what_is_damaged_or_missing_is_one_line(project, request, tmp_path):
             Detector.load(copy)
 
 
+def test_a_folder_may_be_called_as_an_address_is(attending, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(attending.root / paths.DETECTOR, "a:/b")
+    assert Detector.load("a:/b", "cpu").facts["row"] == "cnn-direct"
+
+
 def test_a_device_that_is_not_there_is_one_line(attending):
     with pytest.raises(InputError, match="device is mps, but onnxruntime here has only"):
         Detector.load(attending.root / paths.DETECTOR, "mps")

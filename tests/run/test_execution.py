@@ -1,6 +1,7 @@
 """Jobs: what is kept of them and for whom, here and side by side."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torchvision.models import ResNet18_Weights
 
+from leanet.attention.adn import imagenet_weights
 from leanet.core import device as devices
 from leanet.core import paths
 from leanet.core.arrays import ArrayFile
@@ -20,12 +23,13 @@ from leanet.core.errors import InputError
 from leanet.core.progress import Progress
 from leanet.run import kept, local
 from leanet.run.settings import Execution
-from leanet.run.trainings import run
+from leanet.run.trainings import figures, run
 from leanet.training import sealed
 from leanet.training.job import Job, Outcome
 
 HERE = Execution(workers=1)
 GIB = 2**30
+FACTS = {"device": "cpu", "precision": "torch.float32", "images_trained": 3}
 
 
 def total(arrays, place, **settings):
@@ -40,7 +44,7 @@ def total(arrays, place, **settings):
         raise OSError(28, "No space left on device")
     place.on_epoch(0.5)
     product = settings["factor"] * arrays["numbers"][:].sum(keepdims=True)[0]
-    return Outcome({"sum": product}, {"device": str(place.device)})
+    return Outcome({"sum": product}, FACTS | {"device": str(place.device)})
 
 
 @pytest.fixture
@@ -51,7 +55,8 @@ def folder(tmp_path, monkeypatch):
 
 def jobs(*factors, numbers=(1, 2, 3)) -> list[Job]:
     numbers, log = np.array(numbers)[:, None], str(Path("log").absolute())
-    return [Job({"factor": f}, total, {"numbers": numbers}, {"factor": f, "log": log}, epochs=2) for f in factors]
+    arrays, how = {"numbers": numbers}, {"epochs": 2, "shapes": {"sum": (1,)}}
+    return [Job({"factor": f}, total, arrays, {"factor": f, "log": log}, **how) for f in factors]
 
 
 def done() -> list[str]:
@@ -97,7 +102,7 @@ def test_side_by_side_is_in_other_processes(folder):
 def looks(arrays, place, **settings):
     """A job that says where it is, and computes on all the threads that it has."""
     total = torch.ones(2000, 1000).sum()
-    facts = {"parent": os.getppid(), "folder": os.getcwd(), "threads": torch.get_num_threads()}
+    facts = FACTS | {"parent": os.getppid(), "folder": os.getcwd(), "threads": torch.get_num_threads()}
     return Outcome({"sum": total.numpy()}, facts)
 
 
@@ -222,6 +227,96 @@ def test_a_damaged_outcome_is_found_and_computed_again(folder, capsys, at):
     assert f"{file} is damaged" in capsys.readouterr().err
     assert done() == ["1", "1"]
     assert file.read_bytes() != damaged
+
+
+OTHERS = [  # arrays and facts of other kinds than the job's, as if it had kept them
+    *(({"sum": np.array([6])}, facts) for facts in ([], None, "facts", {}, FACTS | {"device": 5})),
+    *(({"sum": np.array([6])}, FACTS | {"images_trained": x}) for x in ("3", True, -1, 0.5, None, [3])),
+    *(
+        (arrays, FACTS)
+        for arrays in ({}, {"sum": np.array(6)}, {"sum": np.array([np.nan])}, {"total": np.array([6])})
+    ),
+]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=range(len(OTHERS)))
+def test_an_outcome_that_was_altered_with_its_sum_is_computed_again(folder, capsys, other):
+    run(jobs(1), HERE, device="cpu", address="train")
+    (file,) = paths.KEPT.glob("*.safetensors")
+    sealed.write(file, *other)
+    outcomes = run(jobs(1), HERE, device="cpu", address="train")
+    assert sums(outcomes) == [6]
+    assert figures(outcomes) == {"device": "cpu", "precision": "torch.float32", "images_trained": 3}
+    assert re.search(f"warning: {file} (is damaged|holds something else than factor 1)", capsys.readouterr().err)
+    assert done() == ["1", "1"]
+
+
+def resumes(arrays, place, **settings):
+    """A job that goes on from what is kept of it."""
+    kept_ = place.checkpoint.load()
+    with Path(settings["log"]).open("a") as log:
+        log.write(f"{'goes on' if kept_ else 'anew'}\n")
+    total = torch.zeros(1, dtype=torch.int64) if kept_ is None else kept_[0]["total"] * kept_[1]["times"]
+    return Outcome({"sum": total.numpy() + 6}, FACTS)
+
+
+STATES = {
+    "good": ({"total": np.array([0])}, {"times": 2, "saved": 1}, ["goes on"]),
+    "no time": ({"total": np.array([0])}, {"times": 2}, ["anew"]),
+    "a time that is none": ({"total": np.array([0])}, {"times": 2, "saved": "now"}, ["goes on"]),
+    "facts that are none": ({"total": np.array([0])}, [], ["anew"]),
+    "another tensor": ({"other": np.array([0])}, {"times": 2, "saved": 1}, ["goes on", "anew"]),
+    "another fact": ({"total": np.array([0])}, {"times": [2], "saved": 1}, ["goes on", "anew"]),
+    "another shape": ({"total": np.zeros((1, 2), int)}, {"times": 2, "saved": 1}, ["goes on", "anew"]),
+    "numbers that torch has not": ({"total": np.zeros(1, np.uint16)}, {"times": "2", "saved": 1}, ["anew"]),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_state_that_was_altered_with_its_sum_is_begun_anew(folder, capsys, state):
+    arrays, facts, said = STATES[state]
+    (job,) = (replace(job, function=resumes) for job in jobs(1))
+    Path("log").touch()
+    for file in kept.checkpoint(kept.keys([job])[0]).files:
+        sealed.write(file, arrays, facts)
+    assert sums(run([job], HERE, device="cpu", address="train")) == [6]
+    assert Path("log").read_text().splitlines()[-1] == said[-1]
+    warned = re.search("begins anew|is damaged", capsys.readouterr().err)
+    assert bool(warned) == (said[-1] == "anew")
+
+
+class Planted:
+    """What runs when it is unpickled."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("ran").absolute(),)
+
+
+def begins_with_weights(arrays, place, **settings):
+    """A job that begins with weights of ImageNet."""
+    return Outcome({"sum": np.array([len(imagenet_weights("resnet18"))])}, FACTS)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_weights_of_imagenet_are_not_unpickled(folder, monkeypatch, workers):
+    checkpoints = folder / "torch/hub/checkpoints"
+    checkpoints.mkdir(parents=True)
+    monkeypatch.setenv("TORCH_HOME", str(folder / "torch"))
+    torch.save({"weight": Planted()}, checkpoints / ResNet18_Weights.DEFAULT.url.rpartition("/")[2])
+    both = [replace(job, function=begins_with_weights) for job in jobs(1, 2)]
+    with pytest.raises(InputError, match=f"factor .: a file in {checkpoints} holds more than weights"):
+        run(both, replace(HERE, workers=workers), device="cpu", address="train")
+    assert not Path("ran").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[5]", '["../../x"]', "5", "[" * 100_000, "\xff", '["a", null]'])
+def test_a_list_of_keys_that_is_none_is_one_line_and_nothing_is_removed(folder, text):
+    run(jobs(1), HERE, device="cpu", address="train@a")
+    before = sorted(paths.KEPT.iterdir())
+    (paths.KEPT / "train@a.json").write_text(text)
+    with pytest.raises(InputError, match=f"{paths.KEPT}/train@a.json: expected a list of keys"):
+        kept.prune(["train@a"])
+    assert sorted(paths.KEPT.iterdir()) == before
 
 
 @pytest.mark.parametrize("workers", [1, 2])
