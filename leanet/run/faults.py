@@ -10,7 +10,10 @@ GO_ON = "then `dvc repro` goes on where it stopped"
 
 
 def explain(error: Exception) -> str | None:
-    """The line for a full disk, a folder without rights, or memory that does not suffice; None for others."""
+    """The line for a full disk, a folder without rights, memory that does not suffice, or a name that cannot be.
+
+    None for others.
+    """
     if type(error).__name__ == "OutOfMemoryError":  # of torch, which not every stage has loaded
         return f"out of memory on the GPU; lower batch_size or split.image_size in params.yaml, {GO_ON}"
     # torch has no type of its own for the CPU's.
@@ -25,6 +28,8 @@ def explain(error: Exception) -> str | None:
         return f"no space left on the disk of {where} ({free:.0f} MiB free); make room ({hint}), {GO_ON}"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{where} cannot be written or read ({error.strerror.lower()}); change its owner or rights, {GO_ON}"
+    if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        return f"{where}: {error.strerror.lower()}"
     return None
 
 

@@ -280,3 +280,10 @@ def test_two_changes_at_once_are_both_made(own_params, capsys):
         thread.join()
     assert (load().split.seed, load().augment.std) == (11, 0.2)
     assert "params.yaml: waits for another command that changes it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["use beans {long}", "check-images {long}", "settings {long}"])
+def test_a_name_that_is_too_long_is_one_line(own_params, monkeypatch, command):
+    monkeypatch.setattr(sys, "argv", ["leanet", *command.format(long="x" * 5000).split()])
+    with pytest.raises(SystemExit, match=r"^leanet: (.*x: file name too long|there is no settings/x)"):
+        cli.main()
