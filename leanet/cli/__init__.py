@@ -39,10 +39,8 @@ def main() -> None:
     """Run the command that the arguments name; a mistake of the user's ends in one line and status 1."""
     # Only the module of the command that is called is imported: others load torch or MLflow.
     called = next((word for word in sys.argv[1:] if word in COMMANDS), None)
-    if sys.stdout:
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # no name ends a command, whatever the terminal's letters
+    if sys.stdout:  # no name of a file ends a command, whatever letters the terminal has
+        sys.stdout.reconfigure(errors="backslashreplace")
     atexit.register(gc.freeze)  # a last look for garbage among all of torch's objects would take a second
     try:
         arguments = _parser(called).parse_args()

@@ -15,7 +15,6 @@ from leanet.detector import limits, overlay
 from leanet.detector.detector import Detector, Judged
 from leanet.images.decoding import picture
 
-MAX_PIXELS = 65_000_000  # of an image: as many as cameras have, and no more, since others wait for it
 NEIGHBOURS = 3  # of each class
 THUMBNAIL = 96  # pixels of its longer side
 SAVED = {"WEBP": {"method": 0}}  # three times as fast, a twentieth larger
@@ -65,7 +64,7 @@ class Results(BaseModel):
 def answers(detector: Detector, images: Sequence[bytes], pictures: Pictures) -> Iterator[Answer | InputError]:
     """What the detector finds in each of the images, or why one cannot be read, in their order."""
     place = iter(images)
-    for judged, faults in detector.stream(images, most_pixels=MAX_PIXELS):
+    for judged, faults in detector.stream(images, most_pixels=limits.MAX_PIXELS):
         found = iter(range(len(judged.scores)))
         for fault, content in zip(faults, place, strict=False):
             yield fault or _answer(detector, content, judged, next(found), pictures)

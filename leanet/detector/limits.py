@@ -3,6 +3,7 @@
 MIB = 2**20
 
 MAX_BYTES = 64 * MIB  # of one image
+MAX_PIXELS = 65_000_000  # of one image: as many as cameras have, and no more, since others wait for it
 MAX_REQUEST = 256 * MIB  # of a form
 MAX_FILES = 256  # of a form
 MAX_WAITING = 32  # requests, from their arrival until their answers are read; more are told to come back
