@@ -13,6 +13,7 @@ from leanet.evaluation.comparison import compare
 from leanet.evaluation.scores import Undefined, score_images
 
 LEVEL = 0.05  # of calling one worse that is not
+TOLERANCE = 0.02  # of the mean; five folds tell a large loss alone from chance, and a lucky one is no merit
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,15 @@ class Merit:
     def against(self, other: "Merit", named: str) -> tuple[bool, str]:
         """Whether this one is no worse than the `other`, which is called `named`, and why, in words.
 
-        Worse is what the paired test on the same folds (leanet.evaluation.comparison) calls so. What can't be
-        compared is taken for worse.
+        Worse is what the paired test on the same folds (leanet.evaluation.comparison) calls so, or what loses more
+        than TOLERANCE. What can't be compared is taken for worse.
         """
         if self.images != other.images:
             return False, f"{named} is of other images or folds, and can't be compared"
         if None in (*self.average_precision, *other.average_precision):
             return False, f"it can't be compared with {named}: a fold has no average precision"
         test = compare(self.average_precision, other.average_precision, len(self.average_precision))
-        worse = test.effect < 0 and (test.p is None or test.p < LEVEL)
-        how = "worse" if worse else "no worse"
-        return not worse, f"{how} than {named} in average precision on the same folds, by {test}"
+        loses = test.effect < -TOLERANCE
+        worse = loses or (test.effect < 0 and (test.p is None or test.p < LEVEL))
+        how = "worse" if worse else "better" if test.effect > 0 else "no worse"
+        return not worse, f"{how} than {named} in average precision on the same folds: {test}"

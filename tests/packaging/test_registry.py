@@ -16,6 +16,7 @@ from leanet.cli import promote as command
 from leanet.core import paths
 from leanet.core.errors import InputError
 from leanet.detector.folder import KNOWN
+from leanet.evaluation.comparison import compare
 from leanet.packaging import registry
 from leanet.packaging.merit import Merit
 from leanet.packaging.registry import promote, register
@@ -89,11 +90,18 @@ def test_worse_is_what_the_paired_test_calls_so(make):
     assert near.against(best, "version 2")[0]
     no_worse, why = worst.against(best, "version 2")
     assert not no_worse
-    assert why.startswith("worse than version 2 in average precision on the same folds, by -0.")
+    assert why.startswith("worse than version 2 in average precision on the same folds: -0.")
     assert best.against(best, "version 2") == (
         True,
-        "no worse than version 2 in average precision on the same folds, by +0.000 [+0.000, +0.000]",
+        "no worse than version 2 in average precision on the same folds: +0.000 [+0.000, +0.000]",
     )
+
+
+def test_a_large_loss_that_folds_cannot_tell_from_chance_is_one():
+    high, low = Merit("same", (0.9,) * 5), Merit("same", (1.0, 0.5, 1.0, 0.6, 0.9))
+    assert compare(low.average_precision, high.average_precision, 5).p > 0.2
+    assert not low.against(high, "it")[0]
+    assert Merit("same", (0.87, 0.9, 0.91, 0.88, 0.89)).against(high, "it")[0]
 
 
 def test_a_constant_difference_is_one():
@@ -124,7 +132,7 @@ def test_a_better_one_goes_first_and_a_worse_one_does_not(make, client):
     assert register(make("better", 5)).is_champion
     assert aliases(client) == {"champion": "3", "challenger": "2"}
     assert [tags(client, version)[0] for version in (1, 2, 3)] == ["champion", "challenger", "champion"]
-    assert "no worse than version 1" in tags(client, 3)[1]
+    assert "better than version 1" in tags(client, 3)[1]
 
 
 def test_of_other_images_it_is_the_challenger(make, client):
