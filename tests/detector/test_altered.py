@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import warnings
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import cache
@@ -16,22 +15,19 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from fuzz.made import IMAGE, use
 from PIL import Image
 from safetensors.numpy import load_file, save
 
 from leanet.core import paths
 from leanet.core.errors import InputError
-from leanet.detector.criterion import Criterion
 from leanet.detector.detector import NO_NUMBER, Detector
 from leanet.detector.folder import GRAPH, KNOWN, LONGEST
 from leanet.detector.found import Found
 from leanet.detector.predict import predict
-from leanet.packaging.export import metadata
-from leanet.packaging.merit import Merit
 
 KINDS = {"light": "attending", "ensemble": "ensemble"}  # and the projects that have one
 every_kind = pytest.mark.parametrize("kind", KINDS)
-IMAGE = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
 DELETED = object()
 INSTEAD = (
     DELETED,
@@ -68,31 +64,6 @@ def reseal(folder: Path, name: str, content: bytes) -> None:
     (folder / name).write_bytes(content)
     facts["files"][name] = hashlib.sha256(content).hexdigest()
     write(folder, facts)
-
-
-def use(folder: Path) -> str:
-    """All that a detector does; the line that it ends in, if any."""
-    try:
-        with warnings.catch_warnings(action="error"):
-            detector = Detector.load(folder, "cpu")
-            judged = detector.predict([IMAGE], prevalence=0.1)
-            assert 0 <= judged.scores[0] <= 1
-            for criterion in ("best-f1", "recall 1e-12", "false-alarms 0.999999999999"):
-                detector.threshold_for(Criterion.parse(criterion))
-            detector.nearest(judged.features[0], 3)
-            detector.drift(np.repeat(judged.statistics, 9, axis=0))
-            assert all(map(str.isprintable, [detector.threshold.summary, *detector.doubts]))
-            (detector.facts["provenance"]["git_commit"] + detector.facts["row"]).encode()
-            metadata(detector.facts | {"threshold": detector.threshold.facts})
-            assert Merit.of(folder).text
-    except InputError as error:
-        said = str(error)
-    else:
-        return ""
-    assert said.isprintable()
-    assert len(said) < 1000
-    assert str(folder) in said or "the detector" in said
-    return said
 
 
 def places(part: object, place: tuple = ()) -> list[tuple]:
@@ -343,7 +314,7 @@ def test_no_score_of_nan_is_called_normal(altered, kind, name, tmp_path):
     Image.fromarray(IMAGE).save(tmp_path / "a.png")
     how = {"criterion": None, "prevalence": None, "overlays": None, "fail_on_anomaly": False, "device": "cpu"}
     out = io.StringIO()
-    with pytest.raises(InputError, match="^of 1 files none could be read$"):
+    with pytest.raises(InputError, match="^none of 1 could be read$"):
         predict([str(tmp_path / "a.png")], detector=str(altered), layout="jsonl", out=out, **how)
     assert json.loads(out.getvalue()) == {"file": str(tmp_path / "a.png"), "error": NO_NUMBER}
 

@@ -1,11 +1,13 @@
 """Inputs that are nearly whole: the same number gives the same one."""
 
 import random
+import re
 from pathlib import Path
 
 from fuzz.targets import TARGETS, Target
 
 FOUND = Path(__file__).parent / "found"  # a folder a target: what broke it once
+VALUE = re.compile(rb'("[^"]*"|[\w.+-]+)(?=\s*[,}\]\n])')
 NUMBERS = (0, 1, 2**7, 2**8 - 1, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1)
 
 
@@ -20,6 +22,10 @@ def mutant(name: str, number: int) -> bytes:
 
 
 def _change(content: bytearray, target: Target, chance: random.Random, seeds: list[bytes]) -> None:
+    if target.text and chance.random() < 0.9 and (words := [*VALUE.finditer(content)]):
+        start, stop = chance.choice(words).span()
+        content[start:stop] = chance.choice(target.words)
+        return
     # Headers are worth more.
     at = chance.randrange(1 + (len(content) if chance.random() < 0.5 else min(len(content), 80)))
     end = at + chance.choice((1, 2, 4, 16, 200))
