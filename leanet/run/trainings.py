@@ -39,6 +39,8 @@ def run(jobs: list[Job], execution: Execution, *, device: Device, address: str, 
     keys = kept.keys(jobs)
     kept.need(address, keys)
     waiting = {key: job for key, job in zip(keys, jobs, strict=True) if not _is_there(key, job, weights)}
+    for key in set(keys) - waiting.keys():
+        kept.checkpoint(key).drop()  # of a training that was killed once its outcome was kept
     if there := len(jobs) - len(waiting):
         print(f"{address}: {there} of {len(jobs)} trainings are there from before", file=sys.stderr)
     if not waiting:
