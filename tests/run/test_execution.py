@@ -294,6 +294,7 @@ class Planted:
 
 def begins_with_weights(arrays, place, **settings):
     """A job that begins with weights of ImageNet."""
+    torch.hub.set_dir(settings["hub"])
     return Outcome({"sum": np.array([len(imagenet_weights("resnet18"))])}, FACTS)
 
 
@@ -301,9 +302,10 @@ def begins_with_weights(arrays, place, **settings):
 def test_weights_of_imagenet_are_not_unpickled(folder, monkeypatch, workers):
     checkpoints = folder / "torch/hub/checkpoints"
     checkpoints.mkdir(parents=True)
-    monkeypatch.setenv("TORCH_HOME", str(folder / "torch"))
     torch.save({"weight": Planted()}, checkpoints / ResNet18_Weights.DEFAULT.url.rpartition("/")[2])
-    both = [replace(job, function=begins_with_weights) for job in jobs(1, 2)]
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)  # without workers it is set in this process
+    hub = {"hub": str(folder / "torch/hub")}  # workers may have begun with another environment
+    both = [replace(job, function=begins_with_weights, settings=job.settings | hub) for job in jobs(1, 2)]
     with pytest.raises(InputError, match=f"factor .: a file in {checkpoints} holds more than weights"):
         run(both, replace(HERE, workers=workers), device="cpu", address="train")
     assert not Path("ran").exists()
