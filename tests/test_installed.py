@@ -163,12 +163,18 @@ def test_the_base_serves_the_page_and_the_api(elsewhere, finished):
 
 def test_what_an_ensemble_needs_is_said(elsewhere, ensemble):
     done = elsewhere("leanet", "predict", "a.png", "--detector", str(ensemble.root / "models/detector"))
-    assert done.stderr == "leanet: predict needs torch, which is not installed: pip install 'leanet[torch]'\n"
+    assert (
+        done.stderr
+        == "leanet: predict needs torch, which is not installed: pip install '.[torch]' in its folder\n"
+    )
 
 
 def test_what_a_bucket_needs_is_said(elsewhere):
     done = elsewhere("leanet", "predict", "s3://team/new", "--out", "scores")
-    assert done.stderr == "leanet: predict needs fsspec, which is not installed: pip install 'leanet[bucket]'\n"
+    assert (
+        done.stderr
+        == "leanet: predict needs fsspec, which is not installed: pip install '.[bucket]' in its folder\n"
+    )
 
 
 @pytest.mark.parametrize("command", ["check", "track", "use"])

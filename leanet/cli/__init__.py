@@ -43,7 +43,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     atexit.register(gc.freeze)  # a last look for garbage among all of torch's objects would take a second
     try:
-        arguments = _parser(called).parse_args()
+        arguments = _arguments(called)
         arguments.run(arguments)
     except InputError as error:
         sys.exit(f"leanet: {without_password(error)}")
@@ -57,22 +57,27 @@ def main() -> None:
         if missing == "leanet":
             raise
         extra = EXTRAS.get(missing, "pipeline") if called in ("predict", "serve") else "pipeline"
-        sys.exit(f"leanet: {called} needs {missing}, which is not installed: pip install 'leanet[{extra}]'")
+        hint = "pip install mlflow" if missing == "mlflow" else f"pip install '.[{extra}]' in its folder"
+        sys.exit(f"leanet: {called} needs {missing}, which is not installed: {hint}")
     except OSError as error:
         if line := faults.explain(error):
             sys.exit(f"leanet: {line}")
         raise
 
 
-def _parser(called: str | None) -> argparse.ArgumentParser:
-    """All commands by name; with the arguments of the one that is called."""
+def _arguments(called: str | None) -> argparse.Namespace:
+    """What the command line says, of all commands by name; with the arguments of the one that is called."""
     parser = argparse.ArgumentParser(prog="leanet", description="LEA-Net: colour anomaly detection as a pipeline")
     parser.set_defaults(run=lambda _: parser.print_help())
-    commands = parser.add_subparsers(metavar="command")
+    commands, asked = parser.add_subparsers(metavar="command"), parser
     for name, text in COMMANDS.items():
         sub = commands.add_parser(name, help=text, description=text)
         if name == called:
             module = importlib.import_module(f"leanet.cli.{name.replace('-', '_')}")
             module.add_arguments(sub)
             sub.set_defaults(run=module.run)
-    return parser
+            asked = sub
+    arguments, unknown = parser.parse_known_args()
+    if unknown:
+        asked.error(f"unknown: {' '.join(unknown)}")  # argparse itself would show the usage of all commands
+    return arguments

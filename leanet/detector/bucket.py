@@ -62,7 +62,7 @@ def predict(
     scored = table.files()
     images = pa.concat_arrays([_below(address) for address in named]).unique()
     waiting = images.filter(pc.invert(pc.is_in(_shown(images), scored)))
-    introduce(judge)
+    introduce(judge, prevalence)
     if len(waiting) < len(images):
         print(f"{len(images) - len(waiting)} of {len(images)} images were scored before", file=sys.stderr)
     if len(waiting):

@@ -14,7 +14,7 @@ from leanet.detector.criterion import Criterion
 from leanet.detector.threshold import Threshold
 from leanet.images.settings import Preparation
 
-MENDED = "`dvc checkout` or `dvc repro package` mends it"
+MENDED = "copy it anew; in its project, `dvc checkout` or `dvc repro package` mends it"
 UNSAID = {  # by detectors that were made before these were settings
     "kind": "ensemble",
     "unet_width": 64,

@@ -55,7 +55,7 @@ def read_facts(folder: Path) -> dict:
         InputError: there is none, or its file is damaged or says what cannot be.
     """
     file = folder / paths.FACTS
-    absent = f"{folder}: no detector there; `dvc repro package` makes models/detector"
+    absent = f"{folder}: no detector there; --detector names its folder, and `dvc repro package` makes one"
     try:
         facts = UNSAID | files.from_json(_regular(file, absent, LONGEST).read_bytes())
     except (ValueError, TypeError):

@@ -29,7 +29,7 @@ class Graph:
             device = there[0]
         if device not in there:
             raise InputError(
-                f"device is {device}, but onnxruntime here has only {', '.join(there)}; "
+                f"device is {device}, but onnxruntime here has only {', '.join(there)} (or auto); "
                 "cuda needs the package onnxruntime-gpu"
             )
         options = onnxruntime.SessionOptions()

@@ -15,6 +15,7 @@ import numpy as np
 from leanet.core.errors import InputError
 from leanet.core.progress import Progress
 from leanet.core.text import no_formula, printable
+from leanet.detector.calibration import at_prevalence
 from leanet.detector.criterion import Criterion
 from leanet.detector.detector import Detector
 from leanet.detector.reading import find
@@ -58,7 +59,7 @@ def predict(
     judge = Detector.load(detector, device)
     if other:
         judge.threshold = judge.threshold_for(other)
-    introduce(judge)
+    introduce(judge, prevalence)
     write = LAYOUTS[layout](out, max(len(printable(str(file))) for file in files))
     names = overlay_names(files) if overlays else repeat(None)
     seen, unreadable = [], 0
@@ -114,9 +115,16 @@ def asked(criterion: str | None, prevalence: float | None) -> Criterion | None:
     return Criterion.parse(criterion) if criterion else None
 
 
-def introduce(judge: Detector) -> None:
-    """Say what to expect of a detector."""
+def introduce(judge: Detector, prevalence: float | None) -> None:
+    """Say what to expect of a detector, where so many images are anomalous."""
     print(judge.threshold.summary, file=sys.stderr)
+    if prevalence is not None:
+        there = at_prevalence(np.array(judge.threshold.value), judge.calibration.prevalence, prevalence)
+        print(
+            f"note: scores are those of a prevalence of {prevalence:g}: there the same threshold is {there:.4g}; "
+            "recall and false alarms stay, F1 does not",
+            file=sys.stderr,
+        )
     for doubt in judge.doubts:
         print(f"note: {doubt}", file=sys.stderr)
 
@@ -135,8 +143,10 @@ def conclude(
         if each.is_far:
             print(f"warning: these images are not of the kind that the detector knows: {each}", file=sys.stderr)
     if not good:
-        raise InputError(f"of {unreadable} files none could be read")
-    print(f"{good} images judged, {anomalous} anomalous, {unreadable} unreadable", file=sys.stderr)
+        raise InputError(f"none of {unreadable} could be read")
+    print(
+        f"{good} image{'s' * (good != 1)} judged, {anomalous} anomalous, {unreadable} unreadable", file=sys.stderr
+    )
     if fail_on_anomaly and anomalous:
         return ANOMALOUS
     return UNREADABLE if unreadable else 0

@@ -234,7 +234,9 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"{reason}; --host and --port name another place") from None
+        raise InputError(
+            f"--host {host} --port {port}: {str(reason).removeprefix('bind(): ').rstrip('.')}"
+        ) from None
 
 
 def serve(detector: Detector, listener: socket.socket, host: str, token: str | None) -> None:

@@ -84,7 +84,7 @@ def _border(images: ArrayFile | np.ndarray, labels: np.ndarray, groups: np.ndarr
     """Scores (N,) by the baseline border-histogram; each image by a forest that never saw it."""
     folds = min(FOLDS, *(len(np.unique(groups[labels == label])) for label in (0, 1)))
     if folds < 2:
-        raise InputError("a class has one image, or shows one thing alone; expected at least two of each class")
+        raise InputError("a class has less than two images that can be read, or shows one thing alone")
     outermost = band(images.shape[1], BORDER)
     scores, fold_of = np.empty(len(labels)), assign_folds(labels, groups, folds, seed=0)
     for fold in range(folds):

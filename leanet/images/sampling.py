@@ -42,7 +42,8 @@ def assign_folds(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) 
     for label, name in enumerate(("normal", "anomalous")):
         members = labels == label
         if members.sum() < folds:
-            raise InputError(f"split.folds is {folds}, but there are only {members.sum()} {name} images")
+            there = f"{(labels == 0).sum()} normal and {(labels == 1).sum()} anomalous images"
+            raise InputError(f"split.folds is {folds}, but there are {there}")
         if (there := len(np.unique(groups[members]))) < folds:
             raise InputError(
                 f"split.folds is {folds}, but the {name} images make only {there} groups that must stay together; "

@@ -22,15 +22,16 @@ def export(folder: Path, file: Path) -> None:
     converted and CIEDE2000 computed in the graph; side and threshold are in its metadata.
 
     Raises:
-        InputError: the name ends otherwise, there is no detector, a light one is to be .pt2, or what writes ONNX
-            is not installed.
+        InputError: the name ends otherwise, its folder is not there, there is no detector, a light one is to be
+            .pt2, or what writes ONNX is not installed.
     """
     if file.suffix not in KINDS:
         raise InputError(f"{file}: expected a name that ends in {' or '.join(KINDS)}")
     facts = read_facts(folder)
     if facts["kind"] == "light" and file.suffix == ".pt2":
         raise InputError(f"{file}: a light detector is an ONNX graph; of package.kind: ensemble there is a .pt2")
-    file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.parent.is_dir():
+        raise InputError(f"{file}: there is no folder {file.parent}")
     if facts["kind"] == "light":
         Detector.load(folder, "cpu")  # says what is damaged
         shutil.copyfile(folder / GRAPH, file)

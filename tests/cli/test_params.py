@@ -192,11 +192,11 @@ def test_check_looks_at_the_images_and_the_device(tiny, check):
         for i in range(count):
             (folder / f"{i}.png").touch()
     tiny.edit("datasets.leaf.source", "own")
-    said = "leanet: params.yaml: datasets.leaf: split.folds is 2, but there are only 1 anomalous images"
+    said = "leanet: params.yaml: datasets.leaf: split.folds is 2, but there are 3 normal and 1 anomalous images"
     assert check() == said
     tiny.edit("datasets.leaf.source", "data/sources/leaf.yaml")
     for key, value, said in (
-        ("split.folds", 50, "datasets.leaf: split.folds is 50, but there are only 10 normal images"),
+        ("split.folds", 50, "datasets.leaf: split.folds is 50, but there are 10 normal and 6 anomalous images"),
         ("datasets.leaf.positives", 5000, "datasets.leaf: positives is 5000, but the set has only 6"),
         ("train_leanet.learning_rate", 1.0, "learning_rate is 1.0, expected a number above 0 and at most 0.1"),
         ("train_leanet.pretrained", True, "rows: cnn has no ImageNet weights"),
@@ -287,3 +287,12 @@ def test_a_name_that_is_too_long_is_one_line(own_params, monkeypatch, command):
     monkeypatch.setattr(sys, "argv", ["leanet", *command.format(long="x" * 5000).split()])
     with pytest.raises(SystemExit, match=r"^leanet: (.*x: file name too long|there is no settings/x)"):
         cli.main()
+
+
+def test_an_unknown_option_shows_the_usage_of_its_command(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["leanet", "predict", "a.png", "--fmt", "csv"])
+    with pytest.raises(SystemExit, match="2"):
+        cli.main()
+    said = capsys.readouterr().err
+    assert said.startswith("usage: leanet predict ")
+    assert "leanet predict: error: unknown: --fmt csv" in said

@@ -33,7 +33,7 @@ def data(finished) -> imageset.ImageSet:
 
 @pytest.mark.parametrize("project", ["attending", "ensemble"])
 def test_what_is_damaged_or_missing_is_one_line(project, request, tmp_path):
-    with pytest.raises(InputError, match="no detector there; `dvc repro package` makes models/detector"):
+    with pytest.raises(InputError, match="no detector there; --detector names its folder"):
         Detector.load(tmp_path)
     packaged = request.getfixturevalue(project).root / paths.DETECTOR
     names = [file.name for file in packaged.iterdir() if file.suffix in (".onnx", ".safetensors")]
@@ -188,7 +188,7 @@ def test_where_nothing_can_be_read_nothing_was_judged(attending, folder):
     done = judged(attending, "nowhere.png", str(folder / "text.png"))
     assert done.returncode == 1
     assert "nowhere.png: no such file\n" in done.stderr
-    assert done.stderr.splitlines()[-1] == "leanet: of 2 files none could be read"
+    assert done.stderr.splitlines()[-1] == "leanet: none of 2 could be read"
 
 
 def test_files_are_those_that_are_named(folder):

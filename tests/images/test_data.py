@@ -140,7 +140,7 @@ def test_folds_are_stratified():
     for label in (0, 1):
         sizes = np.bincount(folds[labels == label], minlength=5)
         assert sizes.max() - sizes.min() <= 1
-    with pytest.raises(InputError, match="split.folds is 14, but there are only 13 anomalous images"):
+    with pytest.raises(InputError, match="split.folds is 14, but there are 31 normal and 13 anomalous images"):
         assign_folds(labels, np.arange(44), 14, seed=1)
 
 
