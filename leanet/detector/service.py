@@ -59,22 +59,25 @@ REFUSALS = {
 }
 
 
-BODIES = {
-    "required": True,
-    "description": (
-        f"one image ({', '.join(FORMATS)}) as it is, or files as a form. At most {limits.MAX_BYTES // MIB} MiB an "
-        f"image, {limits.MAX_FILES} files and {limits.MAX_REQUEST // MIB} MiB a form."
-    ),
-    "content": {
-        "image/*": {"schema": {"type": "string", "format": "binary"}},
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {"image": {"type": "array", "items": {"type": "string", "format": "binary"}}},
-            }
+def bodies() -> dict:
+    """What a request may hold, as OpenAPI says it."""
+    return {
+        "required": True,
+        "description": (
+            f"one image ({', '.join(FORMATS)}) as it is, or files as a form. At most "
+            f"{limits.MAX_BYTES // MIB} MiB an image, {limits.MAX_FILES} files and "
+            f"{limits.MAX_REQUEST // MIB} MiB a form."
+        ),
+        "content": {
+            "image/*": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"image": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+                }
+            },
         },
-    },
-}
+    }
 
 
 class Health(BaseModel):
@@ -177,7 +180,7 @@ def application(detector: Detector, token: str | None = None, hosts: list[str] |
         dependencies=asked,
         response_model=Answer | Results,
         responses={status: {"description": said, "model": Refusal} for status, said in REFUSALS.items()},
-        openapi_extra={"requestBody": BODIES},
+        openapi_extra={"requestBody": bodies()},
     )
     async def predict(
         request: Request,

@@ -509,3 +509,20 @@ def test_a_long_answer_waits_on_disk(detector, monkeypatch):
     with answer.write(detector, ["a.png", "b.png"], [written(leaf())] * 2, "1") as file:
         assert file._rolled
         assert len(json.load(file)["results"]) == 2
+
+
+def test_limits_are_options(attending, tmp_path):
+    for limit, said in (
+        ("max-pixel=1", "--limit max-pixel=1: expected NAME=NUMBER, where NAME is one of max-bytes, max-pixels, "),
+        ("arrival=0", "--limit arrival=0: expected a whole number from 1"),
+        ("arrival", "--limit arrival: expected a whole number from 1"),
+    ):
+        done = attending.run("python", "-m", "leanet", "serve", "--limit", limit)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert said in done.stderr
+    with servers.detector(
+        attending.root, tmp_path / "log", "--limit", "max-pixels=2000", "--limit", "max-files=3"
+    ) as (address, _):
+        assert "more than 2,000 pixels" in sent(address, written(leaf())).json()["detail"]
+        assert sent(address, written(leaf(side=40))).ok
+        assert "3 files" in requests.get(f"{address}/openapi.json", timeout=60).text
