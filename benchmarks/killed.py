@@ -173,19 +173,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.killed", description=__doc__.splitlines()[0])
     parser.add_argument("project", type=Path, help="a project after `dvc repro`; it is copied, and stays as it is")
     parser.add_argument("stages", nargs="*", help="their addresses; all of the project's unless given")
+    parser.add_argument("--points", type=int, help="operations of each stage, spread evenly (default: all)")
     arguments = parser.parse_args()
-    found, all_operations, failed = steps(arguments.project.resolve()), 0, 0
+    found, killed, failed = steps(arguments.project.resolve()), 0, 0
     for step in found:
         if arguments.stages and step.address not in arguments.stages:
             continue
         started = time.monotonic()
-        operations, kills, wrong = check(step, arguments.project.resolve())
-        print(
-            f"{step.address}: {kills} kills, {len(wrong)} faults, {time.monotonic() - started:.0f} s", flush=True
-        )
+        operations, kills, wrong = check(step, arguments.project.resolve(), arguments.points)
+        said = f"{step.address}: {kills} kills at {operations} file operations, {len(wrong)} faults"
+        print(f"{said}, {time.monotonic() - started:.0f} s", flush=True)
         print("".join(f"  {line}\n" for line in wrong[:20]), end="", flush=True)
-        all_operations, failed = all_operations + operations, failed + len(wrong)
-    print(f"{all_operations} file operations, {failed} faults")
+        killed, failed = killed + kills, failed + len(wrong)
+    print(f"{killed} kills, {failed} faults")
     sys.exit(failed > 0)
 
 
