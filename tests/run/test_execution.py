@@ -292,6 +292,14 @@ class Planted:
         return Path.touch, (Path("ran").absolute(),)
 
 
+def test_what_a_kill_leaves_after_a_training_has_ended_is_dropped(folder):
+    run(jobs(1), HERE, device="cpu", address="train")
+    (left, _) = kept.checkpoint(*kept.keys(jobs(1))).files
+    left.touch()
+    run(jobs(1), HERE, device="cpu", address="train")
+    assert not left.exists()
+
+
 def begins_with_weights(arrays, place, **settings):
     """A job that begins with weights of ImageNet."""
     torch.hub.set_dir(settings["hub"])
