@@ -165,7 +165,7 @@ def test_what_an_ensemble_needs_is_said(elsewhere, ensemble):
     done = elsewhere("leanet", "predict", "a.png", "--detector", str(ensemble.root / "models/detector"))
     assert (
         done.stderr
-        == "leanet: predict needs torch, which is not installed: pip install '.[torch]' in its folder\n"
+        == "leanet: predict needs torch, which is not installed: pip install '.[torch]' in leanet's folder\n"
     )
 
 
@@ -173,7 +173,7 @@ def test_what_a_bucket_needs_is_said(elsewhere):
     done = elsewhere("leanet", "predict", "s3://team/new", "--out", "scores")
     assert (
         done.stderr
-        == "leanet: predict needs fsspec, which is not installed: pip install '.[bucket]' in its folder\n"
+        == "leanet: predict needs fsspec, which is not installed: pip install '.[bucket]' in leanet's folder\n"
     )
 
 
@@ -182,5 +182,6 @@ def test_what_needs_more_says_how_to_get_it(elsewhere, command):
     done = elsewhere("leanet", command, *(["leaf"] if command == "use" else []))
     assert done.returncode == 1
     assert re.fullmatch(
-        rf"leanet: {command} needs \w+, which is not installed: pip install 'leanet\[pipeline\]'\n", done.stderr
+        rf"leanet: {command} needs \w+, which is not installed: pip install '.\[pipeline\]' in leanet's folder\n",
+        done.stderr,
     )

@@ -57,7 +57,7 @@ def main() -> None:
         if missing == "leanet":
             raise
         extra = EXTRAS.get(missing, "pipeline") if called in ("predict", "serve") else "pipeline"
-        hint = "pip install mlflow" if missing == "mlflow" else f"pip install '.[{extra}]' in its folder"
+        hint = "pip install mlflow" if missing == "mlflow" else f"pip install '.[{extra}]' in leanet's folder"
         sys.exit(f"leanet: {called} needs {missing}, which is not installed: {hint}")
     except OSError as error:
         if line := faults.explain(error):

@@ -345,5 +345,6 @@ def test_what_is_not_installed_is_one_line(missing, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
     line = call(monkeypatch, "s3://team/new", "--out", "scores")
     assert (
-        line == f"leanet: predict needs {missing}, which is not installed: pip install '.[bucket]' in its folder"
+        line
+        == f"leanet: predict needs {missing}, which is not installed: pip install '.[bucket]' in leanet's folder"
     )
