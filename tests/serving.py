@@ -12,14 +12,14 @@ import uvicorn
 from PIL import Image
 
 from leanet import Detector
-from leanet.detector import service
+from leanet.service import application
 
 
 @contextmanager
 def inside(detector: Detector, port: int = 0, **options) -> Iterator[str]:
     """The application in a thread, for tests that change its limits or stop it; its address."""
     listener = socket.create_server(("127.0.0.1", port))
-    server = uvicorn.Server(service.config(service.application(detector, **options)))
+    server = uvicorn.Server(application.config(application.application(detector, **options)))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:

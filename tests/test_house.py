@@ -38,6 +38,7 @@ ROOMS = (
     "run",
     "tracking",
     "detector",
+    "service",
     "packaging",
     "cli",
 )

@@ -41,7 +41,7 @@ SERVING = """
 import sys, threading, urllib.request
 from pathlib import Path
 from leanet.detector.detector import Detector
-from leanet.detector.service import listen, serve
+from leanet.service.application import listen, serve
 listener = listen("127.0.0.1", 0)
 given = Detector.load(sys.argv[1], "cpu"), listener, "127.0.0.1", None
 threading.Thread(target=serve, args=given, daemon=True).start()

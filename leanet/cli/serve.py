@@ -6,9 +6,9 @@ import re
 
 from leanet.cli.options import add_detector, add_device
 from leanet.core.errors import InputError
-from leanet.detector import limits
 from leanet.detector.detector import Detector
-from leanet.detector.service import listen, serve
+from leanet.service import limits
+from leanet.service.application import listen, serve
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

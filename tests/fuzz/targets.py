@@ -28,11 +28,11 @@ from serving import inside
 from leanet.cli import params
 from leanet.core import paths
 from leanet.core.errors import InputError
-from leanet.detector import limits
 from leanet.detector.detector import Detector
 from leanet.detector.folder import KNOWN
 from leanet.images import archives, decoding, sources
 from leanet.images.reading import is_image
+from leanet.service import limits
 
 SIDE = 16
 WAITS = 0.3  # seconds that the server waits here for what does not come

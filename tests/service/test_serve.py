@@ -22,7 +22,7 @@ from serving import leaf, written
 
 from leanet import Detector
 from leanet.core import paths
-from leanet.detector import answer, limits, service
+from leanet.service import answer, application, limits
 
 pytestmark = pytest.mark.alone
 
@@ -106,7 +106,7 @@ def test_the_api_says_what_the_detector_says(address, detector):
     paths_ = requests.get(f"{address}/openapi.json", timeout=10).json()["paths"]
     assert paths_.keys() == {"/api/detector", "/api/predict", "/health"}
     predict = paths_["/api/predict"]["post"]
-    assert set(service.REFUSALS) < set(map(int, predict["responses"]))
+    assert set(application.REFUSALS) < set(map(int, predict["responses"]))
     assert predict["requestBody"]["content"].keys() == {"image/*", "multipart/form-data"}
     assert predict["parameters"][0]["schema"]["enum"] == ["1", "small", "0"]
     assert "Results" in str(predict["responses"]["200"])
@@ -442,7 +442,7 @@ def test_so_many_connections_are_open_at_once(inside, monkeypatch):
 
 NEVER_DONE = """
 import time
-from leanet.detector import answer
+from leanet.service import answer
 answer.answers = lambda *_: (print("judging", flush=True), time.sleep(600))
 """
 

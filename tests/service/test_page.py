@@ -19,8 +19,8 @@ from serving import leaf, written
 
 from leanet import Detector
 from leanet.core import paths
-from leanet.detector import answer
 from leanet.images.reading import SUFFIXES
+from leanet.service import answer
 
 pytestmark = pytest.mark.alone
 

@@ -1,6 +1,6 @@
 """`leanet serve`: the detector as a page to drop images on, and as a JSON API.
 
-A request has one image, its bytes as the body, or a form of many. All of it is bounded (leanet.detector.limits).
+A request has one image, its bytes as the body, or a form of many. All of it is bounded (leanet.service.limits).
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import Receive, Scope, Send
 
 from leanet.core.errors import InputError
-from leanet.detector import answer, arrival, limits
-from leanet.detector.answer import Answer, Pictures, Results
-from leanet.detector.arrival import Intake, Sent
-from leanet.detector.connection import Connection, Server
 from leanet.detector.detector import Detector
-from leanet.detector.limits import MIB
 from leanet.images.decoding import FORMATS
+from leanet.service import answer, arrival, limits
+from leanet.service.answer import Answer, Pictures, Results
+from leanet.service.arrival import Intake, Sent
+from leanet.service.connection import Connection, Server
+from leanet.service.limits import MIB
 
 HERE = Path(__file__).parent
 STYLES = (HERE.parent / "report/page.css", HERE / "serve.css")

@@ -11,9 +11,10 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from leanet.core.errors import InputError
-from leanet.detector import limits, overlay
+from leanet.detector import overlay
 from leanet.detector.detector import Detector, Judged
 from leanet.images.decoding import picture
+from leanet.service import limits
 
 NEIGHBOURS = 3  # of each class
 THUMBNAIL = 96  # pixels of its longer side

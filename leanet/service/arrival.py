@@ -11,8 +11,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect
 
-from leanet.detector import limits
-from leanet.detector.limits import MIB
+from leanet.service import limits
+from leanet.service.limits import MIB
 
 
 class Sent(NamedTuple):

@@ -1,0 +1,1 @@
+"""`leanet serve`: a detector as a page and an API."""
