@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import io
 import multiprocessing
+import os
 import resource
 import sys
 import time
@@ -19,14 +20,19 @@ from leanet.core.errors import InputError
 MOST_SECONDS, MOST_MEMORY = 60, 512 * 2**10  # of one input; KiB beyond what the one before took
 
 
-def series(name: str, first: int, seconds: float, note: Path) -> None:
-    """Try inputs from number `first` on; `note` has the number of the one under way."""
+def series(name: str, first: int, seconds: float, note: Path, said: Path) -> None:
+    """Try inputs from number `first` on; `note` has the number of the one under way, `said` what it prints."""
+    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND), sys.stderr.fileno())
     ends = time.monotonic() + seconds
+    note.write_text(str(first))
+    for whole in TARGETS[name].seeds():
+        TARGETS[name].read(whole)  # loads what it needs: that is not the first input's
     while time.monotonic() < ends:
         note.write_text(str(first))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         with suppress(InputError), redirect_stderr(io.StringIO()):
             TARGETS[name].read(mutant(name, first))
+        os.truncate(said, 0)
         taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
         assert taken < MOST_MEMORY, f"took {taken >> 10} MiB"
         first += 1
@@ -35,15 +41,18 @@ def series(name: str, first: int, seconds: float, note: Path) -> None:
 def watched(name: str, first: int, seconds: float) -> tuple[int, bool]:
     """The number of the last input, and whether it broke something: raised, crashed, hung or filled memory."""
     with TemporaryDirectory() as folder:
-        note = Path(folder, "number")
-        process = multiprocessing.Process(target=series, args=(name, first, seconds, note))
+        note, said = Path(folder, "number"), Path(folder, "said")
+        process = multiprocessing.Process(target=series, args=(name, first, seconds, note, said))
         process.start()
         ends = time.monotonic() + seconds + MOST_SECONDS
         process.join(ends - time.monotonic())
         if hangs := process.is_alive():
             process.kill()
             process.join()
-        return int(note.read_text()), hangs or process.exitcode != 0
+        breaks = hangs or process.exitcode != 0
+        if breaks:
+            sys.stderr.buffer.write(said.read_bytes()[-2000:])
+        return int(note.read_text()), breaks
 
 
 def main() -> None:
