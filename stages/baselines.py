@@ -61,7 +61,9 @@ def main(dataset: str, split: Split, sweep: Sweep) -> None:
                 table[part].to_csv(folder / "predictions.csv", index=False)
     # What is undefined goes as the reason, a text.
     text = json.dumps(places, indent=1, default=lambda undefined: undefined.reason) + "\n"
-    files.write(paths.localization(dataset), text)
+    place = paths.localization(dataset)
+    with files.whole(place.parent) as folder:
+        (folder / place.name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

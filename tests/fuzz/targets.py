@@ -24,6 +24,7 @@ from fuzz import made
 from packing import make_rar, make_rar5, make_tar, make_zip
 from PIL import Image
 from serving import inside
+from torchvision import models  # noqa: F401 (else the first unknown row of a params.yaml would load it)
 
 from leanet.cli import params
 from leanet.core import paths
