@@ -151,16 +151,16 @@ def test_overlays_have_any_name(judged, folder):
 
 def test_overlays_stay_within_their_folder_and_none_takes_anothers_place(judged, tmp_path, monkeypatch):
     """Whatever way leads to the images: .., links to folders, long names that begin alike."""
-    work = tmp_path / "work"
+    own = tmp_path / "own"
     long = "l" * 240
-    for at, name in enumerate(("up/x/a.png", "work/a.png", "other/deep/b.png", "other/b.png")):
+    for at, name in enumerate(("up/x/a.png", "own/a.png", "other/deep/b.png", "other/b.png")):
         drawn(tmp_path / name, at)
-    named = [drawn(work / f"{long}{end}.png") for end in "xy"]
-    monkeypatch.chdir(work)
+    named = [drawn(own / f"{long}{end}.png") for end in "xy"]
+    monkeypatch.chdir(own)
     Path("link").symlink_to(tmp_path / "other/deep")
     before = {file for file in tmp_path.rglob("*")}
-    named += ["../up/x/a.png", "a.png", "link/b.png", "link/../b.png", "../up/x/../../work/a.png"]
+    named += ["../up/x/a.png", "a.png", "link/b.png", "link/../b.png", "../up/x/../../own/a.png"]
     judged(*named, overlays=Path("seen"))
     new = [file for file in tmp_path.rglob("*") if file.is_file() and file not in before]
-    assert all(file.is_relative_to(work / "seen") for file in new)
+    assert all(file.is_relative_to(own / "seen") for file in new)
     assert len(new) == 6  # the last is a.png once more
