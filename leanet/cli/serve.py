@@ -21,7 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--token", help="what requests must bear (default: none here, a new one on another --host)"
     )
-
     parser.add_argument(
         "--limit",
         metavar="NAME=NUMBER",
