@@ -7,7 +7,6 @@ import importlib
 import os
 import sys
 
-from leanet.core.addresses import without_password
 from leanet.core.errors import InputError
 from leanet.run import faults
 
@@ -46,7 +45,7 @@ def main() -> None:
         arguments = _arguments(called)
         arguments.run(arguments)
     except InputError as error:
-        sys.exit(f"leanet: {without_password(error)}")
+        sys.exit(f"leanet: {error}")
     except KeyboardInterrupt:
         sys.exit("leanet: interrupted")
     except BrokenPipeError:  # who reads what is printed has read enough

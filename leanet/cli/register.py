@@ -6,7 +6,6 @@ import os
 import sys
 
 from leanet.core import paths
-from leanet.core.addresses import without_password
 from leanet.core.errors import InputError
 from leanet.packaging.registry import register
 from leanet.run import disk
@@ -31,8 +30,7 @@ def run(arguments: argparse.Namespace, patience: float | None = None) -> None:
         line = str(error) if isinstance(error, InputError) else store.refusal(error, "the detector", later)
         if patience is None:
             raise InputError(line) from None
-        # The detector is there, whatever becomes of its entry.
-        print(f"warning: {without_password(line)}", file=sys.stderr)
+        print(f"warning: {line}", file=sys.stderr)  # the detector is there, whatever becomes of its entry
         return
     disk.share(store.artifacts())
     print(registered)

@@ -8,7 +8,6 @@ import sys
 
 from leanet.cli import params, register
 from leanet.core import paths, settings
-from leanet.core.addresses import without_password
 from leanet.core.errors import InputError
 from leanet.run.stage import ENDS
 from leanet.tracking import store
@@ -41,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     try:
         log([] if everything else arguments.stage, store.PATIENCE)
     except InputError as error:
-        print(f"warning: {without_password(error)}", file=sys.stderr)
+        print(f"warning: {error}", file=sys.stderr)
         if not everything:
             with contextlib.suppress(OSError):
                 untracked.touch()

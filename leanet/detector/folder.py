@@ -9,7 +9,6 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from leanet.core import files, paths
-from leanet.core.addresses import without_password
 from leanet.core.errors import InputError
 from leanet.detector.facts import MENDED, UNSAID, check
 
@@ -43,8 +42,9 @@ def folder_of(address: str | Path) -> Path:
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=address))
     except Exception as error:
-        said = f"{address}: MLflow at {store.address()} does not give it ({store.reason(error)})"
-        raise InputError(without_password(said)) from None
+        raise InputError(
+            f"{address}: MLflow at {store.address()} does not give it ({store.reason(error)})"
+        ) from None
     return folder / "artifacts" / "detector"
 
 

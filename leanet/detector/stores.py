@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from leanet.core.addresses import login, without_password
+from leanet.core.addresses import login
 from leanet.core.errors import InputError
 
 
@@ -22,4 +22,4 @@ def explained(what: str) -> Iterator[None]:
         said = " ".join(str(error).split())
         if secret := login(what):  # some stores take it for a part of a name
             said = said.replace(secret, "")
-        raise InputError(without_password(f"{what}: {said or type(error).__name__}")) from None
+        raise InputError(f"{what}: {said or type(error).__name__}") from None

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 
 from leanet.core import files, paths, settings
-from leanet.core.addresses import without_password
 from leanet.core.errors import InputError
 from leanet.run import faults, pipeline
 from leanet.run.pipeline import address
@@ -52,7 +51,7 @@ def run(name: str, main: Callable[..., dict | None]) -> None:
             }
             files.write(log, json.dumps(facts, indent=1))
     except InputError as error:
-        sys.exit(f"{called}: {without_password(error)}")
+        sys.exit(f"{called}: {error}")
     except KeyboardInterrupt:
         sys.exit(f"{called}: interrupted; `dvc repro` goes on, a training after its last whole epoch")
     except Exception as error:
