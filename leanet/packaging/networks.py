@@ -6,8 +6,6 @@ networks that never saw its test images stand for it there: they were trained al
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from torch import Tensor
@@ -75,12 +73,15 @@ class Networks:
         numbers = {"recipe": self.recipe, "precision": self.precision}
         unet = self._run([job(data, (), basis, self.augment, settings, number=number, **numbers)])
         (colouriser,) = _weights(unet)
-        with TemporaryDirectory(dir=paths.KEPT) as folder:
-            maps = ArrayFile.create(Path(folder) / "maps.npy", np.float16, data.images.shape[:3])
+        file = paths.KEPT / "package-maps.npy"  # one name: what a kill leaves, the next run takes for its own
+        try:
+            maps = ArrayFile.create(file, np.float16, data.images.shape[:3])
             for batch, made in self._own_maps(colouriser):
                 maps[batch] = made
             beyond = len(data.folds)  # a fold that tests no image, and trains on all
             network = self._run(self._jobs({beyond: maps}))
+        finally:
+            file.unlink(missing_ok=True)
         return [colouriser, *_weights(network)], [*unet.keys, *network.keys]
 
     def _own_maps(self, colouriser: dict[str, Tensor]) -> Iterator[tuple[np.ndarray, np.ndarray]]:

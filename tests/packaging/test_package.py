@@ -1,6 +1,7 @@
 """What is packaged: what it says is what its parts said, and what it knows of itself is of images it never saw."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 import torch
-from conftest import Project
+from conftest import ROOT, Project
 from PIL import Image
 from safetensors.torch import load_file
 from torch.nn.functional import interpolate
@@ -245,3 +246,23 @@ def test_what_is_shown_beside_a_new_image_is_small(light, data):
     assert light.known["thumbnails"].shape == (len(light.known["gallery"]), 32, 32, 3)
     small = package._thumbnails(np.stack([np.asarray(Image.fromarray(data.images[0]).resize((128, 128)))]))
     assert small.shape == (1, package.THUMBNAIL, package.THUMBNAIL, 3)
+
+
+def test_a_kill_between_its_trainings_leaves_nothing_once_it_has_run(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    kept = project.root / paths.KEPT
+    before = sorted(kept.rglob("*"))
+    killed = """
+import os
+from leanet.packaging.networks import Networks
+from leanet.run import stage
+from stages.package import main
+jobs = Networks._jobs
+Networks._jobs = lambda self, maps, **how: jobs(self, maps, **how) if how else os._exit(9)
+stage.run("package", main)
+"""
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
+    assert project.run(sys.executable, "-c", killed, **environment).returncode == 9
+    assert sorted(kept.rglob("*")) != before
+    assert project.run(sys.executable, "-m", "stages.package", **environment).returncode == 0
+    assert sorted(kept.rglob("*")) == before
