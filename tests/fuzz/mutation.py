@@ -7,7 +7,8 @@ from pathlib import Path
 from fuzz.targets import TARGETS, Target
 
 FOUND = Path(__file__).parent / "found"  # a folder a target: what broke it once
-VALUE = re.compile(rb'("[^"]*"|[\w.+-]+)(?=\s*[,}\]\n])')
+# Words begin where none goes on: a long one that is no value is looked at once, not from each of its letters on.
+VALUE = re.compile(rb'("[^"]*"|(?<![\w.+-])[\w.+-]++)(?=\s*[,}\]\n])')
 NUMBERS = (0, 1, 2**7, 2**8 - 1, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1)
 
 
