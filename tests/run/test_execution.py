@@ -380,8 +380,9 @@ def test_prune_removes_what_no_named_stage_needs(folder):
     for address, factors in (("train@a", (1, 2)), ("train@b", (2, 3)), ("train@gone", (4,))):
         run(jobs(*factors), HERE, device="cpu", address=address)
     run(jobs(5, 2), HERE, device="cpu", address="train@a")
-    kept.checkpoint("cut off").save({}, {})
-    time.sleep(0.1)
+    cut_off = kept.checkpoint("cut off")
+    cut_off.save({}, {})
+    cut_off.wait()
     files, size = kept.prune(["train@a", "train@b"])
     assert files == 4  # the outcomes 1 and 4, what was cut off, and the list of train@gone
     assert size > 0

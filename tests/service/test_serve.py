@@ -23,6 +23,7 @@ from serving import leaf, written
 from leanet import Detector
 from leanet.core import paths
 from leanet.service import answer, application, limits
+from leanet.service.arrival import Intake
 
 pytestmark = pytest.mark.alone
 
@@ -350,10 +351,12 @@ def test_who_comes_when_too_many_wait_is_told_to_come_back(inside, monkeypatch):
     go_on = threading.Event()
     answers = answer.answers
     monkeypatch.setattr(answer, "answers", lambda *given: (go_on.wait(20), answers(*given))[1])
+    intake = Intake()
+    monkeypatch.setattr(application, "Intake", lambda: intake)
     address = inside()
     with ThreadPoolExecutor(2) as pool:
         first = [pool.submit(sent, address, written(leaf())) for _ in range(2)]
-        time.sleep(0.5)
+        eventually(lambda: intake.requests == 2)
         refused = sent(address, written(leaf()))
         go_on.set()
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
