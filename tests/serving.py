@@ -1,13 +1,14 @@
-"""The application of `leanet serve` inside the process of a test, and images to send to it."""
+"""The application of `leanet serve` inside the process of a test, and what is sent to it."""
 
 import io
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import requests
 import uvicorn
 from PIL import Image
 
@@ -40,3 +41,46 @@ def written(pixels: np.ndarray, kind: str = "PNG") -> bytes:
 
 def leaf(seed: int = 0, side: int = 48) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+
+
+def sent(address: str, content: bytes, **options) -> requests.Response:
+    return requests.post(f"{address}/api/predict", data=content, timeout=60, **options)
+
+
+def form(address: str, *files: tuple[str, bytes], pictures: str = "0") -> requests.Response:
+    """The answer to files, of names and contents, sent together."""
+    fields = [("image", file) for file in files]
+    return requests.post(f"{address}/api/predict", files=fields, params={"pictures": pictures}, timeout=120)
+
+
+def connected(address: str, head: str = "", body: bytes = b"", wait: float = 60) -> socket.socket:
+    """A socket that these bytes have been sent by."""
+    host, _, port = address.removeprefix("http://").partition(":")
+    connection = socket.create_connection((host, int(port)), timeout=wait)
+    connection.sendall(head.replace("\n", "\r\n").encode() + body)
+    return connection
+
+
+def raw(address: str, head: str, body: bytes = b"", wait: float = 5) -> bytes:
+    """What a server says to bytes on a socket; empty where it closes without a word."""
+    with connected(address, head, body, wait) as connection:
+        said = b""
+        while piece := connection.recv(65536):
+            said += piece
+            if b"}" in said:
+                break
+        return said
+
+
+def upload(size: int, *headers: str) -> str:
+    """The head of a request with an image of so many bytes."""
+    return "\n".join(
+        ["POST /api/predict HTTP/1.1", "Host: localhost", f"Content-Length: {size}", *headers, "", ""]
+    )
+
+
+def eventually(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.1)

@@ -12,13 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import servers
 import serving
 from PIL import Image
 from serving import leaf, written
 
-from leanet import Detector
-from leanet.core import paths
 from leanet.images.reading import SUFFIXES
 from leanet.service import answer
 
@@ -31,17 +28,6 @@ DROP = """files => {
         all.items.add(new File([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], name));
     document.dispatchEvent(new DragEvent("drop", {dataTransfer: all, bubbles: true, cancelable: true}));
 }"""
-
-
-@pytest.fixture(scope="module")
-def detector(attending) -> Detector:
-    return Detector.load(attending.root / paths.DETECTOR, "cpu")
-
-
-@pytest.fixture(scope="module")
-def address(attending, tmp_path_factory):
-    with servers.detector(attending.root, tmp_path_factory.mktemp("page") / "log") as (address, _):
-        yield address
 
 
 @pytest.fixture
