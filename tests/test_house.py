@@ -36,6 +36,7 @@ ROOMS = (
     "evaluation",
     "report",
     "run",
+    "revisions",
     "tracking",
     "detector",
     "service",

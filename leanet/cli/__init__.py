@@ -17,6 +17,7 @@ COMMANDS = {  # by the names of their modules here, which have _ for -
     "settings": "lay a file of settings/ over params.yaml: quick, photos or paper",
     "use": "make a published set, or a folder of your own, the one data set of params.yaml",
     "datasets": "list the published data sets, and what of them is on disk",
+    "compare": "say what differs between commits or experiments, and what that is worth",
     "models": "list the rows with their trainable parameters beside the paper's",
     "track": "log what the stages left on disk to MLflow, each result once",
     "register": "enter the packaged detector among MLflow's models; the champion if it is no worse",

@@ -8,6 +8,7 @@ import difflib
 import json
 import re
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -102,6 +103,15 @@ def section(tree: object, name: str, file: Path) -> object:
     if not isinstance(tree, dict) or (name not in tree and name != "execution"):
         raise _error(file, f": key {name!r} is missing")
     return tree.get(name, {})
+
+
+def flat(tree: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Every value under its dotted key: split.folds, 5."""
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + str(name), value
 
 
 def read(kind: Any, tree: object, file: Path, key: str = "") -> Any:

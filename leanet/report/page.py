@@ -19,7 +19,8 @@ from leanet.images import imageset
 from leanet.images.imageset import ImageSet
 from leanet.report.heat import MAP_TOP, heat
 from leanet.report.results import Results
-from leanet.report.tables import Table, named, proportion
+from leanet.report.table import Table
+from leanet.report.tables import named, proportion
 
 HERE = Path(__file__).parent
 SIDE = 128  # pixels of an image on the page, at most
@@ -96,8 +97,8 @@ def section(
             {
                 "path": results.manifest["path"].iloc[i],
                 "label": int(results.manifest["label"].iloc[i]),
-                "src": _embed(data.images[i]),
-                "map": _embed(heat(maps_by[data.first_tested_in[i]][i].astype(np.float32), MAP_TOP)),
+                "src": embed(data.images[i]),
+                "map": embed(heat(maps_by[data.first_tested_in[i]][i].astype(np.float32), MAP_TOP)),
             }
             for i in shown
         ],
@@ -167,7 +168,7 @@ def _text(score) -> str:
     return f"{score:.3f}" if isinstance(score, float) else str(score)
 
 
-def _embed(pixels: np.ndarray) -> str:
+def embed(pixels: np.ndarray) -> str:
     """An image, uint8 (H, W, 3), as a data address."""
     image = Image.fromarray(pixels)
     image.thumbnail((SIDE, SIDE))

@@ -22,8 +22,8 @@ def provenance(dataset: str, data: ImageSet) -> dict:
     code = [path.as_posix() for path in pipeline.find("package", []).deps if path.parts[0] in ("leanet", "stages")]
     inputs = (paths.raw(dataset), paths.split(dataset), paths.unet(dataset), paths.maps(dataset))
     return {
-        "git_commit": _git("log", "-1", "--format=%H", "--", *code),
-        "git_dirty": bool(_git("status", "--porcelain", "--", *code)),
+        "git_commit": git("log", "-1", "--format=%H", "--", *code),
+        "git_dirty": bool(git("status", "--porcelain", "--", *code)),
         "dvc_lock": {path.as_posix(): digest for path, digest in _locked(inputs).items()},
         "images": {
             "manifest_sha256": sha256(paths.split(dataset) / "manifest.csv"),
@@ -43,6 +43,6 @@ def _locked(outs: tuple[Path, ...]) -> dict[Path, str]:
     return {path: outputs[path] for path in outs if path in outputs}
 
 
-def _git(*command: str) -> str:
-    """What git says; empty outside a repository."""
+def git(*command: str) -> str:
+    """What git says; empty where it refuses, outside a repository, say."""
     return subprocess.run(["git", *command], capture_output=True, text=True).stdout.strip()

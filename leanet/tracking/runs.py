@@ -7,7 +7,6 @@ result is logged once, however often it is tracked.
 
 import hashlib
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,11 +16,13 @@ import pandas as pd
 from leanet.core import paths
 from leanet.core.errors import InputError
 from leanet.core.files import sha256
+from leanet.core.settings import flat
 from leanet.evaluation import predictions
 from leanet.evaluation.scores import Undefined, score_images, score_row
 from leanet.images import imageset
 from leanet.run import pipeline
 from leanet.run.pipeline import Stage
+from leanet.run.provenance import git
 from leanet.tracking import store
 
 KEY, PARENT = "leanet.key", "mlflow.parentRunId"
@@ -66,7 +67,7 @@ def _log(client, experiment_id: str, params: dict, stage: Stage) -> bool:
     timing = _timing(stage)
     tags = {
         "mlflow.runName": stage.address,
-        "mlflow.source.git.commit": _commit(),
+        "mlflow.source.git.commit": git("rev-parse", "--verify", "--quiet", "HEAD"),
         "dvc.stage": stage.address,
         "dvc.experiment": timing["experiment"] or "",
         "device": str(timing.get("device", "")),
@@ -120,21 +121,13 @@ def _tidy(client, experiment_id: str, key: str, written: bool = False) -> bool:
 def _settings(params: dict, stage: Stage) -> dict[str, str]:
     """The part of params.yaml that the stage depends on, flat: {"split.folds": "5", …}."""
     parts = {key: _look_up(params, key) for key in stage.params}
-    return {name: str(value) for name, value in _flat(parts)}
+    return {name: str(value) for name, value in flat(parts)}
 
 
 def _look_up(params: dict, key: str) -> object:
     for word in key.split("."):
         params = params[word]
     return params
-
-
-def _flat(tree: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
 
 
 def _timing(stage: Stage) -> dict:
@@ -145,12 +138,6 @@ def _timing(stage: Stage) -> dict:
         if facts.get("result") == stage.result:
             return facts
     return {"started": time.time(), "seconds": 0, "experiment": None}
-
-
-def _commit() -> str:
-    """The commit that is checked out; empty outside git."""
-    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
-    return git.stdout.strip()
 
 
 def _figures(stage: Stage) -> dict[str, float]:
@@ -164,7 +151,7 @@ def _figures(stage: Stage) -> dict[str, float]:
         tree = json.loads(paths.METRICS.read_text())
     else:
         tree = {}
-    return {name: float(value) for name, value in _flat(tree) if isinstance(value, (int, float))}
+    return {name: float(value) for name, value in flat(tree) if isinstance(value, (int, float))}
 
 
 @dataclass(frozen=True)

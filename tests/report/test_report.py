@@ -15,9 +15,9 @@ from leanet.images.imageset import ImageSet
 from leanet.report import paper
 from leanet.report.page import page, section
 from leanet.report.results import Results
+from leanet.report.table import Table
 from leanet.report.tables import (
     NOT_RUN,
-    Table,
     f1_table,
     markdown,
     metrics,

@@ -1,0 +1,1 @@
+"""Comparing states of the project: commits, experiments, the workspace."""
