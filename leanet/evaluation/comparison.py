@@ -52,7 +52,7 @@ def compare_apart(ours: Sequence[float], theirs: Sequence[float], folds_per_repe
     makes the true error smaller, never larger: the interval is wider than need be.
     """
     both = zip((ours, theirs), folds_per_repeat, strict=True)
-    errors = [_corrected_error(values, folds) for values, folds in both]
+    errors = [_corrected_error(values, folds, kept=1) for values, folds in both]
     effect, error = statistics.fmean(ours) - statistics.fmean(theirs), math.hypot(*errors)
     if error == 0:
         return Comparison(effect, effect, effect, None)

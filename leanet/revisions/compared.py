@@ -47,24 +47,24 @@ class Compared:
 
     @property
     def sections(self) -> list[Section]:
-        """The whole answer: what changed, then each data set."""
-        head = Section(
-            f"{self.after} against {self.before}",
-            [
-                *(f"{each}: {each.said}" for each in (self.before, self.after)),
-                *(stale(each) for each in (self.before, self.after) if each.stale),
-            ],
-        )
+        """The whole answer."""
+        return [*self.overview, *(part for set_ in self.sets for part in _sides(set_))]
+
+    @property
+    def overview(self) -> list[Section]:
+        """What changed, then each data set, without its images."""
+        both = (self.before, self.after)
+        head = [*(f"{each}: {each.said}" for each in both), *(stale(each) for each in both if each.stale)]
         return [
-            head,
+            Section(f"{self.after} against {self.before}", head),
             Section("What changed", self.changed),
-            *(part for set_ in self.sets for part in _set(set_)),
+            *map(_set, self.sets),
         ]
 
     @property
     def changed(self) -> list[str]:
         """What differs besides results, a line each."""
-        lines = [f"{key}: {old} → {new}" for key, (old, new) in self.params.items()]
+        lines = [f"{key}: {_value(old)} → {_value(new)}" for key, (old, new) in self.params.items()]
         lines += [f"{path}, the code of {', '.join(stages)}" for path, stages in self.code.items()]
         for set_ in self.sets:
             lines += [f"{set_.dataset}: {line}" for line in _images(set_.images)]
@@ -98,22 +98,31 @@ def _names(names: Iterable[str]) -> str:
     return ", ".join(names[:MOST]) + (f" and {more} more" if more > 0 else "")
 
 
+def _value(value: object) -> str:
+    """A setting as people write it."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def counted(images: int) -> str:
+    return f"{images} image{'s' * (images != 1)}"
+
+
 def _images(images: changes.Images) -> list[str]:
     """What became of the images of a data set, a line each."""
     lines = []
     for word, names in (("added", images.added), ("removed", images.removed)):
         if names:
-            lines.append(f"{len(names)} images {word}: {_names(names)}")
+            lines.append(f"{counted(len(names))} {word}: {_names(names)}")
     if count := len(images.relabelled):
         said = (
             f"{image[0]} (now {KINDS[image[1]]})"
             for image in images.relabelled[["path after", "label after"]].values
         )
-        lines.append(f"{count} images relabelled: {_names(said)}")
+        lines.append(f"{counted(count)} relabelled: {_names(said)}")
     return lines
 
 
-def _set(set_: Versus) -> list[Section]:
+def _set(set_: Versus) -> Section:
     rows = [
         {
             "row": title(each.row) if each.score == next(iter(SCORES)) else "",
@@ -128,16 +137,16 @@ def _set(set_: Versus) -> list[Section]:
     ]
     lines = [set_.pairing]
     if set_.unchanged:
-        lines.append(f"the same scores for every image: {', '.join(map(title, set_.unchanged))}")
+        lines.append(f"the same scores for every image: {'; '.join(map(title, set_.unchanged))}")
     if not rows:
-        return [Section(set_.dataset, lines)]
+        return Section(set_.dataset, lines)
     note = (
         "Verdicts: 95 % intervals of the mean difference over folds, by Nadeau & Bengio's corrected t; p by Holm"
     )
     if set_.primary:
         note += f", but for the average precision of {title(set_.primary)}, which was named beforehand"
     table = Table(set_.dataset, set_.dataset, note + ".", rows)
-    return [Section(set_.dataset, lines, table), *_sides(set_)]
+    return Section(set_.dataset, lines, table)
 
 
 def _sides(set_: Versus) -> list[Section]:
@@ -152,7 +161,7 @@ def _sides(set_: Versus) -> list[Section]:
             ]
             if len(sides) > MOST:
                 lines.append(f"and {len(sides) - MOST} more")
-            sections.append(Section(f"{set_.dataset}, {title(row)}: {len(sides)} images changed sides", lines))
+            sections.append(Section(f"{set_.dataset}, {title(row)}: {counted(len(sides))} changed sides", lines))
     return sections
 
 
@@ -257,7 +266,7 @@ def _line(revision: str, row: str, set_: Versus, which: int) -> dict:
         verdict = next(
             each.verdict for each in set_.differences if (each.row, each.score) == (row, next(iter(SCORES)))
         )
-        verdict += "" if set_.paired else ", not paired"
+        verdict += "" if set_.paired or row not in set_.scores[0] else ", not paired"
     return (
         {"": revision, "row": title(row)}
         | {of: getattr(scores, key) for key, of in SCORES.items()}

@@ -13,7 +13,7 @@ from leanet.report import page as report
 from leanet.report.heat import MAP_TOP, heat
 from leanet.report.table import text
 from leanet.report.tables import title
-from leanet.revisions.compared import KINDS, Compared, Section
+from leanet.revisions.compared import KINDS, Compared, Section, counted
 from leanet.revisions.versus import Versus
 
 HERE = Path(__file__).parent
@@ -26,13 +26,15 @@ def page(compared: Compared) -> str:
     Raises:
         InputError: images or maps of one of both are nowhere.
     """
-    body = [_section(section, level) for level, section in zip((1, *[2] * 99), compared.sections, strict=False)]
+    body = [_section(section, level) for level, section in zip((1, *[2] * 99), compared.overview, strict=False)]
     for set_ in compared.sets:
         shown = {row: set_.sides(row).head(MOST) for row in set_.rows}
         pictures = _Pictures(compared, set_, pd.concat(shown.values())["path"].unique())
         for row, sides in shown.items():
             if len(sides):
-                body.append(f"<h2>{escape(set_.dataset)}, {escape(title(row))}: images that changed sides</h2>")
+                count = len(set_.sides(row))
+                told = f"{counted(count)} changed sides" + (f", the first {MOST} of them" if count > MOST else "")
+                body.append(f"<h2>{escape(set_.dataset)}, {escape(title(row))}: {told}</h2>")
                 body.append(
                     f'<div class="cards">{"".join(_card(image, pictures) for image in sides.itertuples())}</div>'
                 )
@@ -94,10 +96,11 @@ def _card(image, pictures: _Pictures) -> str:
         '<input type="range" min="0" max="100" value="50" '
         f'aria-label="{name}: the map after is shown right of here, before left of here">'
     )
+    ends = "<span>before</span><span>after</span>"
     verdict = "now right" if right else '<span class="wrong-text">now mistaken</span>'
     picture = f'<img src="{pictures.images[image.path]}" alt="{name}" loading="lazy">'
     said = f"{name}, {KINDS[image.label]}: {image.before:.3f} → {image.after:.3f}, {verdict}"
     return (
-        f'<figure class="card"><div class="pair">{picture}<div class="between">{maps}{slider}</div></div>'
+        f'<figure class="card"><div class="pair">{picture}<div class="between">{maps}{slider}{ends}</div></div>'
         f"<figcaption>{said}</figcaption></figure>"
     )

@@ -14,6 +14,8 @@ from leanet.core.errors import InputError
 from leanet.run.provenance import git
 
 WORKSPACE = "workspace"
+# The stages that scores come from.
+SCORED = ("download", "split", "augment", "train_unet", "anomaly_maps", "baselines", "train_leanet")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,12 @@ class Revision:
         from dvc.repo import Repo
 
         try:
-            return Repo(".", rev=self.commit)
+            here = Repo(".")
+            if self.commit is None:
+                return here
+            # A commit may be older than the remote that its results were pushed to.
+            remotes = {part: dict(here.config[part]) for part in ("core", "remote")}
+            return Repo(".", rev=self.commit, config=remotes)
         except DvcException as error:
             raise InputError(f"{self}: DVC cannot open it ({error}); run from the project's root") from None
 
@@ -72,7 +79,7 @@ class Revision:
             InputError: it is nowhere.
         """
         try:
-            with self._repo.dvcfs.open(path.as_posix()) as stream:
+            with self._repo.dvcfs.open(path.as_posix(), "rb") as stream:
                 npy.read_magic(stream)
                 shape, _, dtype = npy.read_array_header_1_0(stream)
                 start, size = stream.tell(), dtype.itemsize * int(np.prod(shape[1:]))
@@ -118,8 +125,9 @@ class Revision:
 
     @cached_property
     def stale(self) -> list[str]:
-        """The stages whose results are of other code or settings than this state has."""
-        return sorted({stage.addressing for stage in self._repo.index.stages if _is_stale(stage)})
+        """The stages behind its scores that were run with other code, settings or sources than this state has."""
+        stages = [stage for stage in self._repo.index.stages if stage.name.partition("@")[0] in SCORED]
+        return sorted(stage.name for stage in stages if _is_stale(stage))
 
 
 def _is_stale(stage) -> bool:

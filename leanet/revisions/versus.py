@@ -70,7 +70,8 @@ class Difference:
             return str(test)
         if self.p is None:
             return f"{test.effect:+.3f} in every fold" if test.effect else "the same in every fold"
-        between = f"between {test.low:+.2f} and {test.high:+.2f}"
+        low, high = max(test.low, -1), min(test.high, 1)  # no scores differ by more
+        between = f"between {low:+.2f} and {high:+.2f}"
         p = f"p = {self.p:.2f}" if self.p >= 0.01 else "p < 0.01"
         if self.p >= LEVEL:
             return f"undecided: {between}" + (f" ({p})" if test.low > 0 or test.high < 0 else "")
@@ -100,8 +101,8 @@ class Versus:
         images = self.images
         if not self.paired:
             return (
-                "the folds are others, so that nothing is paired: intervals are wider than need be, and images "
-                "in common count twice"
+                "the folds are others, so nothing can be paired: the intervals are wider than a paired test's "
+                "would be"
             )
         if not images.changed:
             return f"the same {len(images.both)} images in the same folds: paired, fold by fold"
