@@ -1,7 +1,7 @@
 """Training and applying LEA-Net on one fold at one attention point: a cell of the cross-validation."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -200,8 +200,8 @@ def teach_by_painted(network: LEANet, data: Samples, place: Place, *, batch_size
             of_map = F.binary_cross_entropy(attention.float(), shown)
         return loss(logits, external_logits, labels) + of_map
 
-    place = Place(place.device, None, place.on_epoch)
-    fit(network, given, batch_loss, len(normals), batch_size=batch_size, place=place, **how)
+    before = Place(place.device, None, lambda epoch: place.on_epoch(replace(epoch, number=0)))
+    fit(network, given, batch_loss, len(normals), batch_size=batch_size, place=before, **how)
 
 
 @torch.inference_mode()

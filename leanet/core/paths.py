@@ -64,6 +64,11 @@ def localization(dataset: str) -> Path:
     return LOCALIZATION / dataset / "folds.json"
 
 
+def needed(address: str) -> Path:
+    """The keys of the trainings that the result of the stage at `address` needs, as a list."""
+    return KEPT / f"{address}.json"
+
+
 def sweep(dataset: str, row: str) -> Path:
     """`predictions.csv` of the `row` or baseline at shares of the training positives, and its history."""
     return SWEEP / dataset / row

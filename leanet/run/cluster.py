@@ -3,6 +3,7 @@
 import os
 import stat
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -15,18 +16,20 @@ from leanet.core.errors import InputError
 from leanet.core.progress import Progress
 from leanet.core.settings import Device
 from leanet.run import nodes
-from leanet.run.local import perform
+from leanet.run.local import Heard, perform
 from leanet.run.settings import Execution
 from leanet.training.checkpoint import Checkpoint
-from leanet.training.job import Job, Outcome
+from leanet.training.job import Epoch, Job, Outcome
 
 RETRIES = 10  # of a training whose worker or node was lost: nodes that others may take back come and go
 
 
 def run(
-    jobs: dict[str, Job], execution: Execution, device: Device, progress: Progress
+    jobs: dict[str, Job], execution: Execution, device: Device, progress: Progress, heard: Heard
 ) -> Iterator[tuple[str, Outcome]]:
     """As many at a time as the cluster has room for; each array travels to it once.
+
+    heard: is told of each epoch, and steps `progress`, which steps here by what it was not told of.
 
     Raises:
         InputError: Ray is not installed, no cluster answers, or it lost a training too often.
@@ -43,25 +46,62 @@ def run(
         train = ray.remote(num_cpus=execution.cpus, num_gpus=gpus, max_retries=RETRIES, max_calls=0)(_train)
         arrays = {id(array): array for job in jobs.values() for array in job.arrays.values()}
         sent = {place: ray.put(array[:]) for place, array in arrays.items()}  # of a file, what is in it
-        waiting = {}
+        told = ray.remote(num_cpus=0, max_restarts=-1)(_Told).remote()
+        waiting, epochs = {}, Counter()
         for key, job in jobs.items():
             sent_of = {name: sent[id(array)] for name, array in job.arrays.items()}
             bare = replace(job, arrays={})
-            waiting[train.remote(bare, device, key, execution.cpus, **sent_of)] = key
+            waiting[train.remote(bare, device, key, execution.cpus, told, **sent_of)] = key
         while waiting:
-            (ended,), _ = ray.wait(list(waiting))
-            key = waiting.pop(ended)
-            yield key, _outcome(ray, ended, jobs[key])
-            progress.step(jobs[key].epochs, **jobs[key].name)
+            ended, _ = ray.wait(list(waiting), timeout=1)
+            for key, epoch in _taken(ray, told):
+                epochs[key] += 1
+                heard(key, epoch)
+            for each in ended:
+                key = waiting.pop(each)
+                yield key, _outcome(ray, each, jobs[key])
+                if rest := jobs[key].epochs - epochs[key]:  # what was there, and what was not heard of
+                    progress.step(rest, **jobs[key].name)
     finally:
         ray.shutdown()
 
 
-def _train(job: Job, device: Device, key: str, threads: int, **arrays: np.ndarray) -> Outcome:
+class _Told:
+    """What trainings on nodes say of their epochs, until the driver takes it."""
+
+    def __init__(self):
+        self._epochs: list[tuple[str, Epoch]] = []
+
+    def say(self, key: str, epoch: Epoch) -> None:
+        self._epochs.append((key, epoch))
+
+    def take(self) -> list[tuple[str, Epoch]]:
+        epochs, self._epochs = self._epochs, []
+        return epochs
+
+
+def _taken(ray, told) -> list[tuple[str, Epoch]]:
+    """What has been told since the last time; nothing where its node is lost or slow: no training waits for it."""
+    try:
+        return ray.get(told.take.remote(), timeout=5)
+    except (ray.exceptions.RayError, TimeoutError):
+        return []
+
+
+def _train(job: Job, device: Device, key: str, threads: int, told, **arrays: np.ndarray) -> Outcome:
     """On a node, in a process that does one training after another."""
     torch.set_num_threads(threads)
     checkpoint = Checkpoint(_under_way() / key)
-    outcome = perform(replace(job, arrays=arrays), device, checkpoint)
+    said = []
+
+    def on_epoch(epoch: Epoch) -> None:
+        said[:] = [told.say.remote(key, epoch)]
+
+    outcome = perform(replace(job, arrays=arrays), device, checkpoint, on_epoch)
+    if said:  # the last one, which is to be there before the outcome
+        import ray
+
+        ray.wait(said, timeout=5)
     checkpoint.drop()
     return outcome
 

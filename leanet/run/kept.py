@@ -147,4 +147,4 @@ def _listed(file: Path) -> list[str]:
 
 
 def _list(address: str) -> Path:
-    return paths.KEPT / f"{address}.json"
+    return paths.needed(address)

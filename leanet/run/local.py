@@ -27,20 +27,17 @@ from leanet.core.settings import Device
 from leanet.run import faults, kept
 from leanet.run.settings import Execution
 from leanet.training.checkpoint import Checkpoint
-from leanet.training.job import Job, Outcome, Place
+from leanet.training.job import Epoch, Job, Outcome, Place
 
 Ended = Iterator[tuple[str, Outcome]]  # jobs' keys, and what they came to
 GIB = 2**30
 os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")  # ImageNet's come as a pickle, which may run code
 
 
-def _nobody(loss: float) -> None:
-    pass
+Heard = Callable[[str, Epoch], None]  # is told of each epoch of the job with that key
 
 
-def perform(
-    job: Job, device: Device, checkpoint: Checkpoint, on_epoch: Callable[[float], None] = _nobody
-) -> Outcome:
+def perform(job: Job, device: Device, checkpoint: Checkpoint, on_epoch: Callable[[Epoch], None]) -> Outcome:
     """Do a job in this process.
 
     Raises:
@@ -82,13 +79,16 @@ def _gone_on(job: Job, place: Place) -> Outcome | None:
     return None
 
 
-def run(jobs: dict[str, Job], execution: Execution, device: Device, progress: Progress) -> Ended:
-    """All jobs: several at a time, or one after another in this process."""
+def run(jobs: dict[str, Job], execution: Execution, device: Device, progress: Progress, heard: Heard) -> Ended:
+    """All jobs: several at a time, or one after another in this process.
+
+    heard: is told of each epoch, and steps `progress`, which steps here by what it was not told of.
+    """
     count = at_a_time(execution, list(jobs.values()), device, progress.what)
     if count == 1:
-        yield from here(jobs, execution, device, progress)
+        yield from here(jobs, execution, device, progress, heard)
     else:
-        yield from side_by_side(jobs, count, execution.cpus, device, progress)
+        yield from side_by_side(jobs, count, execution.cpus, device, progress, heard)
 
 
 def at_a_time(execution: Execution, jobs: list[Job], device: Device, address: str) -> int:
@@ -115,28 +115,25 @@ def _places(kind: str, cpus: int) -> int:
     return torch.cuda.device_count() if kind == "cuda" else 1
 
 
-def here(jobs: dict[str, Job], execution: Execution, device: Device, progress: Progress) -> Ended:
+def here(jobs: dict[str, Job], execution: Execution, device: Device, progress: Progress, heard: Heard) -> Ended:
     """One after another, in this process."""
     torch.set_num_threads(execution.cpus)
     for key, job in jobs.items():
         done = progress.done
-        said = partial(_say, progress, job)
-        yield key, perform(job, device, kept.checkpoint(key), said)
+        yield key, perform(job, device, kept.checkpoint(key), partial(heard, key))
         if rest := job.epochs - (progress.done - done):  # what was there, and what early stopping saved
             progress.step(rest, **job.name)
 
 
-def _say(progress: Progress, job: Job, loss: float) -> None:
-    progress.step(**job.name, loss=f"{loss:.5f}")
-
-
-def side_by_side(jobs: dict[str, Job], count: int, threads: int, device: Device, progress: Progress) -> Ended:
+def side_by_side(
+    jobs: dict[str, Job], count: int, threads: int, device: Device, progress: Progress, heard: Heard
+) -> Ended:
     """Several at a time, each in a process of its own that takes one after another; GPUs are dealt out in turn."""
     context = _processes({job.function.__module__ for job in jobs.values()})
-    numbers, losses = context.Queue(), context.SimpleQueue()
+    numbers, told = context.Queue(), context.SimpleQueue()
     for number in range(count):
         numbers.put(number)
-    prepared = {"initializer": _prepare, "initargs": (numbers, threads, losses)}
+    prepared = {"initializer": _prepare, "initargs": (numbers, threads, told)}
     pool = ProcessPoolExecutor(count, context, **prepared)
     epochs = Counter()
     try:
@@ -144,10 +141,10 @@ def side_by_side(jobs: dict[str, Job], count: int, threads: int, device: Device,
         waiting = set(futures)
         while waiting:
             ended, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-            while not losses.empty():  # all that the ended ones have told is there
-                key, loss = losses.get()
+            while not told.empty():  # all of what has ended is there
+                key, epoch = told.get()
                 epochs[key] += 1
-                _say(progress, jobs[key], loss)
+                heard(key, epoch)
             for future in ended:
                 key = futures[future]
                 yield key, future.result()
@@ -177,13 +174,13 @@ def _processes(modules: set[str]) -> BaseContext:
     return context
 
 
-_losses: SimpleQueue | None = None  # in a worker's process: where its parent hears of each epoch
+_told: SimpleQueue | None = None  # in a worker's process: where its parent hears of each epoch
 
 
-def _prepare(numbers, threads: int, losses: SimpleQueue) -> None:
+def _prepare(numbers, threads: int, told: SimpleQueue) -> None:
     """Make a worker's process ready: its share of the processor, its GPU, and its end with its parent's."""
-    global _losses
-    _losses = losses
+    global _told
+    _told = told
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent says what it means
     torch.set_num_threads(threads)
     if torch.cuda.is_available():
@@ -193,4 +190,4 @@ def _prepare(numbers, threads: int, losses: SimpleQueue) -> None:
 
 
 def _train(job: Job, device: Device, key: str) -> Outcome:
-    return perform(job, device, kept.checkpoint(key), lambda loss: _losses.put((key, loss)))
+    return perform(job, device, kept.checkpoint(key), lambda epoch: _told.put((key, epoch)))

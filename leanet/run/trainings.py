@@ -6,9 +6,9 @@ from pathlib import Path
 
 from leanet.core.progress import Progress
 from leanet.core.settings import Device
-from leanet.run import kept, local
+from leanet.run import kept, live, local
 from leanet.run.settings import Execution
-from leanet.training.job import Job, Outcome
+from leanet.training.job import Epoch, Job, Outcome
 
 
 class Outcomes(Sequence[Outcome]):
@@ -45,10 +45,19 @@ def run(jobs: list[Job], execution: Execution, *, device: Device, address: str, 
         print(f"{address}: {there} of {len(jobs)} trainings are there from before", file=sys.stderr)
     if not waiting:
         return Outcomes(keys)
-    with Progress(sum(job.epochs for job in waiting.values()), address) as progress:
-        for key, outcome in _engine(execution)(waiting, execution, device, progress):
+    total = sum(job.epochs for job in waiting.values())
+    with Progress(total, address) as progress, live.spool(address, dict(zip(keys, jobs, strict=True))) as spool:
+
+        def heard(key: str, epoch: Epoch) -> None:
+            progress.step(**waiting[key].name, loss=f"{epoch.loss:.5f}")
+            if spool:
+                spool.epoch(waiting[key], epoch)
+
+        for key, outcome in _engine(execution)(waiting, execution, device, progress, heard):
             kept.keep(key, outcome)
             kept.checkpoint(key).drop()
+            if spool:
+                spool.ended(waiting[key])
     return Outcomes(keys)
 
 

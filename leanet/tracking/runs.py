@@ -9,23 +9,26 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pandas as pd
 
 from leanet.core import paths
 from leanet.core.errors import InputError
-from leanet.core.files import sha256
+from leanet.core.files import from_json, sha256
 from leanet.core.settings import flat
 from leanet.evaluation import predictions
 from leanet.evaluation.scores import Undefined, score_images, score_row
 from leanet.images import imageset
+from leanet.run import live as spools
 from leanet.run import pipeline
 from leanet.run.pipeline import Stage
 from leanet.run.provenance import git
-from leanet.tracking import store
+from leanet.tracking import live, store
+from leanet.tracking.live import PARENT
 
-KEY, PARENT = "leanet.key", "mlflow.parentRunId"
+KEY = "leanet.key"
 PICTURES = (".png", ".html")
 
 
@@ -47,7 +50,7 @@ def track(params: dict, chosen: list[str], patience: float | None = None) -> int
         if chosen in ([], [stage.name, *stage.names]) and all(out.exists() for out in stage.outs)
     ]
     with store.opened(patience) as (client, experiment_id):
-        return sum(_log(client, experiment_id, params, stage) for stage in done)
+        return sum(_log(client, experiment_id, params, stage, patience) for stage in done)
 
 
 def _key(params: dict, stage: Stage) -> str:
@@ -56,13 +59,51 @@ def _key(params: dict, stage: Stage) -> str:
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
-def _log(client, experiment_id: str, params: dict, stage: Stage) -> bool:
+def _log(client, experiment_id: str, params: dict, stage: Stage, patience: float | None) -> bool:
     """Make the runs of one stage, unless they are there; whether they were made."""
-    from mlflow.exceptions import MlflowException
-
     key = _key(params, stage)
-    if _tidy(client, experiment_id, key):
-        return False
+    with live.turn(patience):
+        is_new = not _tidy(client, experiment_id, key)
+        run, trainings = _begun(client, experiment_id, stage, is_new)
+        if is_new:
+            _make(client, experiment_id, params, stage, key, run, trainings)
+        spools.file(stage.address).unlink(missing_ok=True)
+    return is_new
+
+
+def _begun(client, experiment_id: str, stage: Stage, is_new: bool) -> tuple[str | None, dict[str, str]]:
+    """The runs that were made while the stage ran: its own, and those of its trainings by name.
+
+    Those of a result that is there already go. Those of settings that were given up are left as killed.
+    """
+    header = spools.header(spools.file(stage.address))
+    if header is None:
+        return None, {}
+    run, trainings = live.runs_of(client, experiment_id, header["id"])
+    is_its = header["trainings"] == spools.digest(_needed(stage))
+    if is_its and is_new:
+        return run, trainings
+    for each in filter(None, (*trainings.values(), run)):
+        known = client.get_run(each)
+        if is_its and KEY not in known.data.tags:
+            client.delete_run(each)
+        elif known.info.status == "RUNNING":
+            client.set_terminated(each, "KILLED")
+    return None, {}
+
+
+def _needed(stage: Stage) -> list[str]:
+    """The keys of the trainings that the stage's result needs; none where nobody can say."""
+    with suppress(OSError, ValueError):
+        return list(map(str, from_json(paths.needed(stage.address).read_bytes())))
+    return []
+
+
+def _make(
+    client, experiment_id: str, params: dict, stage: Stage, key: str, run: str | None, begun: dict[str, str]
+) -> None:
+    """Make the runs of one stage, or complete the run and those of its trainings that were begun."""
+    from mlflow.exceptions import MlflowException
 
     timing = _timing(stage)
     tags = {
@@ -74,7 +115,12 @@ def _log(client, experiment_id: str, params: dict, stage: Stage) -> bool:
         KEY: key,
     }
     start = int(timing["started"] * 1000)
-    run = client.create_run(experiment_id, start_time=start, tags=tags).info.run_id
+    if run is None:
+        run = client.create_run(experiment_id, start_time=start, tags=tags).info.run_id
+    else:
+        client.update_run(run, status="RUNNING")  # it is not complete before all is there
+        for name, value in tags.items():
+            client.set_tag(run, name, value)
     try:
         _log_batch(client, run, _settings(params, stage), _figures(stage), start)
         _log_dataset(client, run, stage)
@@ -82,17 +128,36 @@ def _log(client, experiment_id: str, params: dict, stage: Stage) -> bool:
             if picture.suffix in PICTURES:
                 client.log_artifact(run, str(picture))
         for cell in _cells(stage):
-            child_tags = {"mlflow.runName": f"{stage.address} {cell.name}", PARENT: run, KEY: key}
-            child = client.create_run(experiment_id, start_time=start, tags=child_tags).info.run_id
-            _log_batch(client, child, cell.params, cell.scores | {"loss": list(cell.losses)}, start)
-            client.set_terminated(child, end_time=start)
+            _log_cell(client, experiment_id, stage, cell, {PARENT: run, KEY: key}, begun.get(cell.name), start)
         client.set_terminated(run, end_time=start + int(timing["seconds"] * 1000))
     except MlflowException:
         if client.get_run(run).info.lifecycle_stage == "active":
             raise
         # Deleted under our hands: another writer has taken this result over (see _tidy).
     _tidy(client, experiment_id, key, written=True)
-    return True
+
+
+def _log_cell(
+    client,
+    experiment_id: str,
+    stage: Stage,
+    cell: "_Cell",
+    tags: dict[str, str],
+    run: str | None,
+    start: int,
+) -> None:
+    """Make the run of a training, or complete the one that was begun."""
+    there = live.steps(client, run) if run else set()
+    losses = {step: loss for step, loss in enumerate(cell.losses, start=1) if step not in there}
+    when = int(time.time() * 1000)  # of what was missed
+    if run is None:
+        tags, when = {"mlflow.runName": f"{stage.address} {cell.name}"} | tags, start
+        run = client.create_run(experiment_id, start_time=start, tags=tags).info.run_id
+    else:
+        client.set_tag(run, KEY, tags[KEY])
+    _log_batch(client, run, cell.params, cell.scores | {"loss": losses}, when)
+    if client.get_run(run).info.status == "RUNNING":
+        client.set_terminated(run, end_time=when)
 
 
 def _tidy(client, experiment_id: str, key: str, written: bool = False) -> bool:
@@ -158,13 +223,10 @@ def _figures(stage: Stage) -> dict[str, float]:
 class _Cell:
     """One training within a stage: a colouriser, or a fold and an attention point where there is one."""
 
+    name: str
     params: dict[str, str]
     losses: pd.Series
     scores: dict[str, float]
-
-    @property
-    def name(self) -> str:
-        return " ".join(f"{name} {value}" for name, value in self.params.items())
 
 
 def _cells(stage: Stage) -> Iterator[_Cell]:
@@ -176,26 +238,25 @@ def _cells(stage: Stage) -> Iterator[_Cell]:
     axes = [name for name in names if name in history]
     scored = (folder / predictions.PREDICTIONS).exists()
     tested = predictions.read(folder).groupby(axes) if scored else None
+    widths = {axis: max(map(len, map(live.shown, history[axis].unique()))) for axis in axes}
     for place, epochs in history.groupby(axes):
         scores = {} if tested is None else score_images(tested.get_group(place))
         defined = {name: score for name, score in scores.items() if not isinstance(score, Undefined)}
-        named = {
-            axis: value if isinstance(value, str) else f"{value:g}"
-            for axis, value in zip(axes, place, strict=True)
-        }
-        yield _Cell(named, epochs["loss"], defined)
+        name = dict(zip(axes, place, strict=True))
+        params = {axis: live.shown(value) for axis, value in name.items()}
+        yield _Cell(live.called(name, widths), params, epochs["loss"], defined)
 
 
 def _log_batch(
-    client, run: str, settings: dict[str, str], figures: dict[str, float | list[float]], when: int
+    client, run: str, settings: dict[str, str], figures: dict[str, float | dict[int, float]], when: int
 ) -> None:
-    """Log settings and figures at once; a list is a figure by epoch."""
+    """Log settings and figures at once; some are by epoch."""
     from mlflow.entities import Metric, Param
 
     points = [
         Metric(name, value, when, step)
         for name, values in figures.items()
-        for step, value in (enumerate(values, start=1) if isinstance(values, list) else [(0, values)])
+        for step, value in (values.items() if isinstance(values, dict) else [(0, values)])
     ]
     client.log_batch(run, points, [Param(name, value) for name, value in settings.items()])
 

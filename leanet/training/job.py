@@ -21,15 +21,28 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Epoch:
+    """What is said after each epoch.
+
+    number: from 1; 0 for one that comes before the training proper. learning_rate: of its last step.
+    """
+
+    number: int
+    loss: float
+    learning_rate: float
+    images_per_second: float
+
+
+@dataclass(frozen=True)
 class Place:
     """Where a training runs; its outcome does not depend on it, beyond rounding.
 
-    checkpoint: to keep each epoch in and go on from; None keeps nothing. on_epoch: told the loss after each epoch.
+    checkpoint: to keep each epoch in and go on from; None keeps nothing. on_epoch: told of each epoch as it ends.
     """
 
     device: torch.device
     checkpoint: Checkpoint | None
-    on_epoch: Callable[[float], None]
+    on_epoch: Callable[[Epoch], None]
 
 
 @dataclass(frozen=True)

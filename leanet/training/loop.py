@@ -12,7 +12,7 @@ from leanet.core.device import autocast
 from leanet.core.errors import InputError
 from leanet.training import recipe as recipes
 from leanet.training.checkpoint import Checkpoint
-from leanet.training.job import Place
+from leanet.training.job import Epoch, Place
 from leanet.training.products import with_products
 from leanet.training.settings import Recipe
 from leanet.training.state import State
@@ -57,7 +57,7 @@ def fit(
     count: how many training images there are; every epoch takes each once, in an order that depends on
         `order_seed` alone.
     recipe: see leanet.training.recipe; here it shapes the learning rate.
-    place: told the loss after each epoch; its checkpoint is kept after each epoch, on a GPU every SECONDS_TO_LOSE
+    place: told of each epoch; its checkpoint is kept after each epoch, on a GPU every SECONDS_TO_LOSE
         at most, and gone on from where it has something.
     patience: stop after so many epochs in a row without a lower loss; None trains all `epochs`.
     draws: what `given` draws from, on the CPU: it goes on where it stood as well.
@@ -81,6 +81,7 @@ def fit(
     network.train()
     with own_stream(device):
         while len(history) < epochs and not given_up(history, patience):
+            began = time.monotonic()
             total = torch.zeros((), device=device)  # summed there: reading it earlier would wait for the device
             for batch in batches(torch.randperm(count, generator=shuffler).to(device), batch_size):
                 with autocast(device, dtype):
@@ -92,12 +93,14 @@ def fit(
                 schedule.step()
                 total += loss * len(batch)
             history.append(total.item() / count)
+            speed = count / (time.monotonic() - began)
             if not math.isfinite(history[-1]):
                 raise InputError(diverged(history, saved, checkpoint))
             if checkpoint is not None and (device.type == "cpu" or time.monotonic() - saved_at >= SECONDS_TO_LOSE):
                 checkpoint.save(*state.read(history))
                 saved, saved_at = len(history), time.monotonic()
-            place.on_epoch(history[-1])
+            rate = optimizer.param_groups[0]["lr"]
+            place.on_epoch(Epoch(len(history), history[-1], rate, speed))
     return history
 
 

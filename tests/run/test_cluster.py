@@ -1,5 +1,6 @@
 """Jobs on a Ray cluster of three nodes, on this machine."""
 
+import json
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from leanet.core import paths
 from leanet.core.errors import InputError
 from leanet.images import imageset
 from leanet.run import cluster as module
-from leanet.run import kept
+from leanet.run import kept, live
 from leanet.run.settings import Execution
 from leanet.run.trainings import run
 from leanet.training.job import Job, Outcome
@@ -106,13 +107,20 @@ def test_trainings_come_to_the_same_there_as_here(finished, there, tmp_path, mon
     cells = [Cell(fold, point) for fold in data.folds for point in (1, 5)]
     how = {"recipe": params.recipe, "precision": params.precision, "detector_folds": data.folds}
     trainings = jobs("cnn-direct", cells, data, maps, params.train_leanet, **how)
+    monkeypatch.setenv("DVC_STAGE", "train")
+    monkeypatch.setenv("LEANET_TRACKING", "on")
+    monkeypatch.setattr(live, "SHORT", 10**6)  # nobody reads what is said
     results = []
     for settings in (ONE_CORE, there):
         kept.prune([])
+        live.file("train").unlink(missing_ok=True)
         outcomes = run(trainings, settings, device="cpu", address="train", weights=True)
         results.append(
             [(outcome, kept.weights(key)) for key, outcome in zip(outcomes.keys, outcomes, strict=True)]
         )
+        said = [json.loads(line) for line in live.file("train").read_text().splitlines()]
+        told = [(line["name"]["fold"], line["name"]["point"], line["number"]) for line in said if "number" in line]
+        assert sorted(told) == [(cell.fold, cell.point, epoch) for cell in cells for epoch in (1, 2)]
     for (here, weights_here), (there_, weights_there) in zip(*results, strict=True):
         assert here.facts == there_.facts
         assert weights_here.keys() == weights_there.keys() != set()

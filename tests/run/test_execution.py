@@ -25,7 +25,7 @@ from leanet.run import kept, local
 from leanet.run.settings import Execution
 from leanet.run.trainings import figures, run
 from leanet.training import sealed
-from leanet.training.job import Job, Outcome
+from leanet.training.job import Epoch, Job, Outcome
 
 HERE = Execution(workers=1)
 GIB = 2**30
@@ -42,7 +42,7 @@ def total(arrays, place, **settings):
         raise InputError("the training loss is nan in epoch 1")
     if settings["factor"] == "fills the disk":
         raise OSError(28, "No space left on device")
-    place.on_epoch(0.5)
+    place.on_epoch(Epoch(1, 0.5, 0.001, 100.0))
     product = settings["factor"] * arrays["numbers"][:].sum(keepdims=True)[0]
     return Outcome({"sum": product}, FACTS | {"device": str(place.device)})
 
