@@ -37,6 +37,7 @@ ROOMS = (
     "report",
     "run",
     "revisions",
+    "search",
     "tracking",
     "detector",
     "service",
