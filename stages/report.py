@@ -7,9 +7,9 @@ from leanet.color.settings import Augment
 from leanet.core import files, paths
 from leanet.images import imageset
 from leanet.images.settings import Dataset, Split
+from leanet.report import plots
 from leanet.report.figures import draw
 from leanet.report.page import page, section
-from leanet.report.plots import plots
 from leanet.report.results import load
 from leanet.report.tables import markdown, metrics, tables
 from leanet.report.words import remarks, summary
@@ -46,14 +46,12 @@ def main(
         for results, tables_, _ in made:
             for table in tables_:
                 table.frame.to_csv(folder / f"{results.dataset}-{table.name}.csv", index=False)
-    with files.whole(paths.PLOTS) as folder:
-        for name, points in plots(every).items():
-            points.to_csv(folder / f"{name}.csv", index=False)
     sections = []
     with files.whole(paths.PICTURES) as folder:
         for each in made:
             data = imageset.load(paths.split(each[0].dataset))
             pictures = draw(each[0], data, augment.std, folder)
+            plots.draw(each[0], folder)
             sections.append(section(*each, pictures, data, paths.maps(each[0].dataset)))
     files.write(paths.PAGE, page(sections, facts))
     print(text)

@@ -12,7 +12,6 @@ LOGS = Path("logs")  # timings: outside DVC, since they differ from run to run
 METRICS = Path("metrics/report.json")
 TABLE = Path("metrics/report.md")
 TABLES = Path("metrics/tables")
-PLOTS = Path("metrics/plots")
 PICTURES = Path("report/pictures")
 PAGE = Path("report/index.html")
 DETECTOR = Path("models/detector")
