@@ -14,16 +14,16 @@ WIDTH = 6.4  # inches
 
 def draw(results: Results, to: Path) -> None:
     """Draw all plots of a data set into the folder `to`; those that have nothing to show are left out."""
-    for name, plot in (
-        ("f1", _f1),
-        ("precision-recall", _precision_recall),
-        ("loss", _loss),
-        ("confusion", _confusion),
-        ("sweep", _sweep),
+    for name, heading, plot in (
+        ("f1", "F1", _f1),
+        ("precision-recall", "precision and recall", _precision_recall),
+        ("loss", "loss", _loss),
+        ("confusion", "all test folds together", _confusion),
+        ("sweep", "fewer anomalous images (Fig. 4)", _sweep),
     ):
         figure = Figure(figsize=(WIDTH, 4), dpi=100, layout="constrained")
         if plot(results, figure):
-            figure.suptitle(f"{results.dataset}: {name.replace('-', ' and ')}", fontsize=10)
+            figure.suptitle(f"{results.dataset}: {heading}", fontsize=10)
             figure.savefig(to / f"plot-{results.dataset}-{name}.png")
 
 
@@ -59,7 +59,7 @@ def _loss(results: Results, figure: Figure) -> bool:
 
 
 def _confusion(results: Results, figure: Figure) -> bool:
-    """How many images of each class each row calls what, all test folds of the first repeat together."""
+    """How many images of each class each row calls what, in the first repeat."""
     figure.set_size_inches(WIDTH, 2 * -(-len(results.counts) // 3))
     axes = figure.subplots(-(-len(results.counts) // 3), 3, squeeze=False)
     for axis in axes.flat:
@@ -73,7 +73,7 @@ def _confusion(results: Results, figure: Figure) -> bool:
         axis.axis("on")
         axis.set_xticks((0, 1), ("called\nanomalous", "called\nnormal"), fontsize=7)
         axis.set_yticks((0, 1), ("anomalous", "normal"), fontsize=7)
-        axis.set_title(title(row), fontsize=7)
+        axis.set_title(title(row), fontsize=6)
     return bool(results.counts)
 
 

@@ -141,7 +141,8 @@ def test_report_says_what_its_metrics_say(finished):
         assert f"{metrics[row]['f1']:.3f} ± {metrics[row]['deviation']:.3f}" in table
     pictures = sorted(file.name for file in (finished.root / "report/pictures").iterdir())
     drawn = ["altered", "augment", "cnn-direct-point1", "cnn-direct-point5", "maps", "overview"]
-    assert pictures == [f"leaf-{name}.png" for name in drawn]
+    plots = ["confusion", "f1", "loss", "precision-recall", "sweep"]
+    assert pictures == [*(f"leaf-{name}.png" for name in drawn), *(f"plot-leaf-{name}.png" for name in plots)]
 
 
 def test_an_experiment_is_listed_compared_and_undone_without_training(finished, tmp_path):
