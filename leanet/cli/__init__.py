@@ -19,6 +19,7 @@ COMMANDS = {  # by the names of their modules here, which have _ for -
     "datasets": "list the published data sets, and what of them is on disk",
     "compare": "say what differs between commits or experiments, and what that is worth",
     "search": "find better settings of train_leanet, with a score that does not flatter them",
+    "runs": "list the MLflow runs that a commit's results come from",
     "models": "list the rows with their trainable parameters beside the paper's",
     "track": "log what the stages left on disk to MLflow, each result once",
     "register": "enter the packaged detector among MLflow's models; the champion if it is no worse",

@@ -6,11 +6,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.lib import format as npy
 
 from leanet.core import paths, settings
 from leanet.core.errors import InputError
+from leanet.run import lock
 from leanet.run.provenance import git
 
 WORKSPACE = "workspace"
@@ -116,7 +116,7 @@ class Revision:
             text = self._repo.dvcfs.read_text("dvc.lock")
         except FileNotFoundError:
             return {}
-        return yaml.safe_load(text).get("stages", {})
+        return lock.stages(text)
 
     @cached_property
     def outs(self) -> list[Path]:

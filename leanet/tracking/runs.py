@@ -25,7 +25,7 @@ from leanet.run import live as spools
 from leanet.run import pipeline
 from leanet.run.pipeline import Stage
 from leanet.run.provenance import git
-from leanet.tracking import live, store
+from leanet.tracking import commits, live, store
 from leanet.tracking.live import PARENT
 
 KEY = "leanet.key"
@@ -63,10 +63,15 @@ def _log(client, experiment_id: str, params: dict, stage: Stage, patience: float
     """Make the runs of one stage, unless they are there; whether they were made."""
     key = _key(params, stage)
     with live.turn(patience):
-        is_new = not _tidy(client, experiment_id, key)
+        there = _tidy(client, experiment_id, key)
+        is_new = there is None
         run, trainings = _begun(client, experiment_id, stage, is_new)
         if is_new:
             _make(client, experiment_id, params, stage, key, run, trainings)
+        else:
+            for name, value in commits.tags(stage).items():
+                if there.data.tags.get(name) != value:
+                    client.set_tag(there.info.run_id, name, value)
         spools.file(stage.address).unlink(missing_ok=True)
     return is_new
 
@@ -113,7 +118,7 @@ def _make(
         "dvc.experiment": timing["experiment"] or "",
         "device": str(timing.get("device", "")),
         KEY: key,
-    }
+    } | commits.tags(stage)
     start = int(timing["started"] * 1000)
     if run is None:
         run = client.create_run(experiment_id, start_time=start, tags=tags).info.run_id
@@ -160,8 +165,8 @@ def _log_cell(
         client.set_terminated(run, end_time=when)
 
 
-def _tidy(client, experiment_id: str, key: str, written: bool = False) -> bool:
-    """Leave one finished run of a result, with its cells, and delete what else there is; whether there is one.
+def _tidy(client, experiment_id: str, key: str, written: bool = False):
+    """Leave one finished run of a result, with its cells, and delete what else there is; that run, or None.
 
     MLflow has no unique keys. Two writers at once may both finish; who looks last then sees both, and all agree
     on the smallest id. What is unfinished was cut off, or another writer is still at it: before writing it goes
@@ -180,7 +185,7 @@ def _tidy(client, experiment_id: str, key: str, written: bool = False) -> bool:
     for run in sorted(found, key=lambda run: PARENT in run.data.tags):  # a writer looks at the parent
         if run.data.tags.get(PARENT, run.info.run_id) not in {kept, *spared}:
             client.delete_run(run.info.run_id)
-    return kept is not None
+    return next((run for run in found if run.info.run_id == kept), None)
 
 
 def _settings(params: dict, stage: Stage) -> dict[str, str]:
