@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 OWN = (".dvcignore", ".gitignore", "dvc.yaml", "params.yaml", "data/sources", "leanet", "stages")
-RESULTS = ("metrics/report.json", "data/cv/*/*/predictions.csv", "data/cv/*/*/history.csv", "data/unet/*/*")
+RESULTS = ("metrics/rows/*/*.json", "data/cv/*/*/predictions.csv", "data/cv/*/*/history.csv", "data/unet/*/*")
 
 # Run by Python itself at the start of every process: each epoch leaves a line. After as many as HOLD says the
 # process waits to be interrupted.

@@ -37,8 +37,10 @@ def main(
         "attention points": ", ".join(map(str, train_leanet.points)),
     }
 
-    tree = {results.dataset: metrics(results) for results in every}
-    files.write(paths.METRICS, json.dumps(tree, indent=1) + "\n")
+    with files.whole(paths.METRICS) as folder:
+        for results in every:
+            for row, figures in metrics(results).items():
+                files.write(folder / results.dataset / f"{row}.json", json.dumps(figures, indent=1) + "\n")
     run = "; ".join(f"{name} {value}" for name, value in facts.items()) + "\n"
     text = "\n".join([run, *(markdown(*each) for each in made)])
     files.write(paths.TABLE, text)

@@ -117,6 +117,11 @@ class Project:
         assert done.returncode == 0, done.stdout + done.stderr
         return {line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")}
 
+    def metrics(self, dataset: str = "leaf") -> dict[str, dict]:
+        """What the report has for DVC to show, by row."""
+        folder = self.root / "metrics/rows" / dataset
+        return {file.stem: json.loads(file.read_text()) for file in folder.iterdir()}
+
     def changed(self) -> set[str]:
         """The stages that `dvc status` finds changed: those whose own inputs, or outputs, did."""
         return set(json.loads(self.run("dvc", "status", "--json").stdout))

@@ -267,12 +267,12 @@ def suspects_table(results: Results) -> Table:
 
 
 def metrics(results: Results) -> dict:
-    """The few figures of one data set that DVC shows side by side; all others are in the tables."""
+    """The few figures of each row that DVC shows side by side; all others are in the tables."""
     tree: dict = {}
     for row, scores in results.scores.items():
         deviation = scores.f1.numbers.get("deviation")
         tree[row] = {"f1": _mean(scores.f1), "deviation": deviation, "auroc": _mean(scores.auroc)}
-    tree["anomaly_map"] = {name: _mean(figure) for name, figure in results.localization.items()}
+    tree["anomaly-map"] = {name: _mean(figure) for name, figure in results.localization.items()}
     return tree
 
 

@@ -218,7 +218,8 @@ def _figures(stage: Stage) -> dict[str, float]:
         tree = {folder.name: score_row(predictions.read(folder), k).numbers for folder in folders}
         tree = tree[stage.names[1]] if stage.name == "train_leanet" else tree
     elif stage.name == "report":
-        tree = json.loads(paths.METRICS.read_text())
+        files = sorted(paths.METRICS.glob("*/*.json"))
+        tree = {f"{file.parent.name}.{file.stem}": json.loads(file.read_text()) for file in files}
     else:
         tree = {}
     return {name: float(value) for name, value in flat(tree) if isinstance(value, (int, float))}

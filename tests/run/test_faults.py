@@ -31,7 +31,7 @@ def from_torch() -> Exception:
         ),
         (of(errno.ENOSPC), "no space left on the disk of data ("),
         (of(errno.EDQUOT), "MiB free); make room (`leanet prune`"),
-        (of(errno.EACCES, "metrics/report.json"), "metrics/report.json cannot be written or read (said by"),
+        (of(errno.EACCES, "metrics/report.md"), "metrics/report.md cannot be written or read (said by"),
         (of(errno.EROFS, "logs"), "logs cannot be written or read"),
         (MemoryError(), "out of memory; lower batch_size, split.image_size or execution.workers"),
         (from_torch(), "out of memory; lower batch_size"),

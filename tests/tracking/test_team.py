@@ -122,7 +122,7 @@ def test_several_log_at_once_and_each_result_is_there_once(shared, server, tmp_p
     nested = Counter(run.data.tags["mlflow.parentRunId"] for run in runs if run.info.run_id not in stages)
     assert nested == Counter({name: trainings.get(run.info.run_name, 0) for name, run in stages.items()})
 
-    f1 = json.loads((project.root / "metrics/report.json").read_text())["leaf"]["cnn"]["f1"]
+    f1 = project.metrics()["cnn"]["f1"]
     logged = [r.data.metrics["f1.mean"] for r in stages.values() if r.info.run_name == "train_leanet@leaf-cnn"]
     assert sorted(logged) == pytest.approx([0, f1, f1], abs=1e-4)
     report = next(name for name, run in stages.items() if run.info.run_name == "report")

@@ -29,7 +29,7 @@ def test_files_are_replayed_into_runs_once(tracked):
     assert runs_by_name()[1].keys() == runs.keys()
 
     row = runs["train_leanet@leaf-cnn-direct"]
-    metrics = json.loads((tracked.root / "metrics/report.json").read_text())["leaf"]["cnn-direct"]
+    metrics = tracked.metrics()["cnn-direct"]
     assert row.data.metrics["f1.mean"] == pytest.approx(metrics["f1"], abs=1e-4)
     assert row.data.params["train_leanet.points"] == "[1, 5]"
     assert row.data.tags["dvc.stage"] == "train_leanet@leaf-cnn-direct"
