@@ -143,7 +143,11 @@ class Search:
             studies[left_out].tell(trial, float(np.mean(scores)))
 
     def _job(self, settings: TrainLEANet, tested: int, left_out: int | None) -> Job:
-        """The training that is tested in a fold and has never seen it, nor the one left out."""
+        """The training that is tested in a fold, on neither its images nor those of the fold left out.
+
+        With a fold left out, maps are of that fold's U-Net: those without both folds are not made. It has seen
+        normal images of the tested fold, so what a search chooses by is a little too good; the nested score is not.
+        """
         maps = {tested: self.maps[tested if left_out is None else left_out]}
         how = {"recipe": self.recipe, "precision": self.precision}
         (job,) = jobs(self.row, [Cell(tested, self.point)], self.data, maps, settings, **how)
