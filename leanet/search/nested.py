@@ -146,7 +146,8 @@ class Search:
         """The training that is tested in a fold, on neither its images nor those of the fold left out.
 
         With a fold left out, maps are of that fold's U-Net: those without both folds are not made. It has seen
-        normal images of the tested fold, so what a search chooses by is a little too good; the nested score is not.
+        normal images of the tested fold, so the scores that a search chooses by are a little too good. The nested
+        one is not.
         """
         maps = {tested: self.maps[tested if left_out is None else left_out]}
         how = {"recipe": self.recipe, "precision": self.precision}

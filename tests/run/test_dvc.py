@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -108,28 +109,35 @@ def test_a_lock_that_a_full_disk_cut_off_stops_no_run(finished, tmp_path):
 
 def test_a_row_that_comes_and_goes_concerns_itself_and_leaves_nothing(finished, tmp_path):
     project = finished.copy(tmp_path / "project")
-    project.edit("package.row", "cnn")  # which row is best differs from machine to machine
     project.edit("rows", ["cnn", "cnn-direct", "cnn-resnet"])
-    assert project.repro() == {"check", "train_leanet@leaf-cnn-resnet", "report", "package"}
-    assert project.repro() == set()
-    assert project.run("python", "-m", "leanet", "prune").returncode == 0  # of what was packaged before
+    assert project.repro("report") == {"check", "train_leanet@leaf-cnn-resnet", "report"}
+    assert project.repro("report") == set()
 
     project.edit("rows", ["cnn"])
-    assert project.repro() == {"check", "report", "package"}
+    assert project.repro("report") == {"check", "report"}
     assert {row for row in project.metrics() if row.startswith("cnn")} == {"cnn"}
     assert [folder.name for folder in (project.root / "data/cv/leaf").glob("cnn*")] == ["cnn"]
-    # Of two rows four trainings each, and the lists of them.
-    assert project.run("python", "-m", "leanet", "prune").stdout.startswith("10 files of trainings that no result")
+    kept = project.root / "data/kept"
+    trained = {key for row in ("direct", "resnet") for key in keys(kept / f"train_leanet@leaf-cnn-{row}.json")}
+    assert project.run("python", "-m", "leanet", "prune").returncode == 0
+    lists = {file.stem: keys(file) for file in kept.glob("*.json")}
+    assert set(lists) == {"package", "sweep@leaf-cnn", "train_leanet@leaf-cnn", "train_unet@leaf"}
+    left = {file.name.split(".")[0] for file in kept.glob("*.safetensors")}
+    assert left == set().union(*lists.values())
+    assert not left & (trained - lists["package"])
     # A machine that never had the rows agrees on every hash: nothing is left to run there.
     never = finished.copy(tmp_path / "never")
-    never.edit("package.row", "cnn")
     never.edit("rows", ["cnn"])
     shutil.rmtree(never.root / "data/cv/leaf/cnn-direct")
     (never.root / "dvc.lock").write_text((project.root / "dvc.lock").read_text())
     for name in ("report", "metrics", ".dvc/cache"):
         shutil.rmtree(never.root / name)
         shutil.copytree(project.root / name, never.root / name)
-    assert never.repro() == set()
+    assert never.repro("report") == set()
+
+
+def keys(file: Path) -> set[str]:
+    return set(json.loads(file.read_text()))
 
 
 def test_report_says_what_its_metrics_say(finished):
@@ -151,8 +159,8 @@ def test_an_experiment_is_listed_compared_and_undone_without_training(finished, 
     assert project.run(*commit).returncode == 0
     files = [project.root / "data/cv/leaf/cnn-direct/predictions.csv", project.root / "metrics/rows/leaf/cnn.json"]
     before = [file.read_bytes() for file in files]
-    ran = project.ran("dvc", "exp", "run", "-n", "shorter", "-S", "train_leanet.epochs=1")
-    assert ran == {"check", *TRAINED, "report", "package"}
+    ran = project.ran("dvc", "exp", "run", "-n", "shorter", "-S", "train_leanet.epochs=1", "report")
+    assert ran == TRAINED | {"check", "report"}
     assert all(file.read_bytes() != old for file, old in zip(files, before, strict=True))
 
     shown = project.run("dvc", "exp", "show", "--csv").stdout
@@ -173,7 +181,7 @@ def test_an_experiment_is_listed_compared_and_undone_without_training(finished, 
 
     project.edit("train_leanet.epochs", 2)
     # The report keeps its outputs in git, which switches the run-cache off for it alone.
-    assert project.repro() == {"report"}
+    assert project.repro("report") == {"report"}
     assert [file.read_bytes() for file in files] == before
 
 

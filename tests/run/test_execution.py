@@ -125,7 +125,7 @@ def test_side_by_side_each_is_where_its_stage_is_with_its_own_threads(tmp_path, 
 def test_results_are_the_same_bits_by_any_number_of_workers(finished, tmp_path):
     project = finished.copy(tmp_path / "project")
     results = {}
-    for workers in (1, 2, 4):
+    for workers in (1, 3):
         project.edit("execution.workers", workers)
         shutil.rmtree(project.root / "data/kept")
         for stage in ("train_unet leaf", "train_leanet leaf cnn-direct"):
@@ -135,7 +135,7 @@ def test_results_are_the_same_bits_by_any_number_of_workers(finished, tmp_path):
         kept = project.root.glob("data/kept/*.weights.safetensors")
         results[workers] = {file.relative_to(project.root): file.read_bytes() for file in (*files, *kept)}
     assert len(results[1]) > 2 + 4
-    assert results[1] == results[2] == results[4]
+    assert results[1] == results[3]
 
 
 def waits(arrays, place, **settings):
