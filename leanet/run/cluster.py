@@ -47,16 +47,19 @@ def run(
         arrays = {id(array): array for job in jobs.values() for array in job.arrays.values()}
         sent = {place: ray.put(array[:]) for place, array in arrays.items()}  # of a file, what is in it
         told = ray.remote(num_cpus=0, max_restarts=-1)(_Told).remote()
-        waiting, epochs = {}, Counter()
+        waiting, epochs, news = {}, Counter(), []
         for key, job in jobs.items():
             sent_of = {name: sent[id(array)] for name, array in job.arrays.items()}
             bare = replace(job, arrays={})
             waiting[train.remote(bare, device, key, execution.cpus, told, **sent_of)] = key
         while waiting:
             ended, _ = ray.wait(list(waiting), timeout=1)
-            for key, epoch in _taken(ray, told):
-                epochs[key] += 1
-                heard(key, epoch)
+            # Where its node is lost or slow, no training waits for it.
+            with suppress(ray.exceptions.RayError, TimeoutError):
+                news = ray.get(told.but.remote(news), timeout=5)
+                for key, epoch in news:
+                    epochs[key] += 1
+                    heard(key, epoch)
             for each in ended:
                 key = waiting.pop(each)
                 yield key, _outcome(ray, each, jobs[key])
@@ -67,7 +70,7 @@ def run(
 
 
 class _Told:
-    """What trainings on nodes say of their epochs, until the driver takes it."""
+    """What trainings on nodes say of their epochs, until the driver has it."""
 
     def __init__(self):
         self._epochs: list[tuple[str, Epoch]] = []
@@ -75,17 +78,10 @@ class _Told:
     def say(self, key: str, epoch: Epoch) -> None:
         self._epochs.append((key, epoch))
 
-    def take(self) -> list[tuple[str, Epoch]]:
-        epochs, self._epochs = self._epochs, []
-        return epochs
-
-
-def _taken(ray, told) -> list[tuple[str, Epoch]]:
-    """What has been told since the last time; nothing where its node is lost or slow: no training waits for it."""
-    try:
-        return ray.get(told.take.remote(), timeout=5)
-    except (ray.exceptions.RayError, TimeoutError):
-        return []
+    def but(self, known: list[tuple[str, Epoch]]) -> list[tuple[str, Epoch]]:
+        """All but what is `known`. An answer that got lost is given again: the driver does not know it."""
+        self._epochs = [each for each in self._epochs if each not in known]
+        return self._epochs
 
 
 def _train(job: Job, device: Device, key: str, threads: int, told, **arrays: np.ndarray) -> Outcome:

@@ -24,7 +24,7 @@ from leanet.run import cluster as module
 from leanet.run import kept, live
 from leanet.run.settings import Execution
 from leanet.run.trainings import run
-from leanet.training.job import Job, Outcome
+from leanet.training.job import Epoch, Job, Outcome
 
 pytestmark = pytest.mark.alone
 
@@ -96,6 +96,16 @@ def doubles(outcomes: list[Outcome]) -> list[list[int]]:
 
 
 EXPECTED = [[4 * i, 4 * i + 2] for i in range(6)]
+
+
+def test_what_is_told_is_given_again_until_the_driver_has_it():
+    told = module._Told()
+    first, second = ("a", Epoch(1, 0.7, 0.001, 80.0)), ("b", Epoch(1, 0.6, 0.001, 80.0))
+    told.say(*first)
+    assert told.but([]) == told.but([]) == [first]
+    told.say(*second)
+    assert told.but([first]) == [second]
+    assert told.but([second]) == []
 
 
 def test_trainings_come_to_the_same_there_as_here(finished, there, tmp_path, monkeypatch):

@@ -21,8 +21,8 @@ from mlflow.exceptions import MlflowException
 from mlflow_store import Server, answers, runs_by_name
 
 from leanet import cli
+from leanet.tracking import live, store
 from leanet.tracking import runs as tracking
-from leanet.tracking import store
 
 pytestmark = pytest.mark.alone
 
@@ -296,9 +296,10 @@ class Watched:
 
 @pytest.fixture
 def watch(tracked, monkeypatch):
-    """Has tracking done with watched clients, and without the lock: as at a server that several projects share."""
+    """Has tracking done with watched clients, and without locks: as at a server that several projects share."""
     tracking.track(parameters(), ["split", "leaf"])
-    monkeypatch.setattr(store, "_alone", lambda _: nullcontext())
+    for room, lock in ((store, "_alone"), (live, "turn")):
+        monkeypatch.setattr(room, lock, lambda _: nullcontext())
     connect = mlflow.MlflowClient
 
     def begin(around):
