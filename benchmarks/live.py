@@ -14,14 +14,18 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 from mlflow import MlflowClient
 
 from leanet.core import paths
+from leanet.run import live
 from leanet.tracking.store import EXPERIMENT
 
 ASKED_EVERY = 0.2  # seconds
+FOLLOWER = "leanet.tracking.live"
 
 
 def copy_project(source: Path, to: Path) -> None:
@@ -35,6 +39,8 @@ def copy_project(source: Path, to: Path) -> None:
 def train(project: Path, names: list[str], tracking: str, store: str) -> float:
     """Train a row from the beginning; the seconds of its stage."""
     shutil.rmtree(project / paths.KEPT, ignore_errors=True)
+    for spool in (project / live.FOLDER).glob("*.jsonl"):  # it would be gone on with, and its epochs are logged
+        spool.unlink()
     environment = {"DVC_STAGE": "train_leanet", "LEANET_TRACKING": tracking, "MLFLOW_TRACKING_URI": store}
     done = subprocess.run(
         [sys.executable, "-m", "stages.train_leanet", *names],
@@ -46,6 +52,16 @@ def train(project: Path, names: list[str], tracking: str, store: str) -> float:
     if done.returncode:
         sys.exit(done.stderr)
     return json.loads((project / f"logs/train_leanet@{'-'.join(names)}.json").read_text())["seconds"]
+
+
+def seconds_of_logging(project: Path) -> float:
+    """Of a processor, that the process beside the stages took until now."""
+    seconds = 0.0
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # it has ended
+            if process.cmdline()[-1:] == [FOLLOWER] and process.cwd() == str(project.resolve()):
+                seconds += sum(process.cpu_times()[:2])
+    return seconds
 
 
 def watch(store: str, delays: list[float], done: threading.Event) -> None:
@@ -96,15 +112,21 @@ def main() -> None:
         project = Path(folder)
         copy_project(arguments.project, project)
         store = arguments.store or f"sqlite:///{project}/mlflow.db"
-        ratios, delays = [], []
+        ratios, shares, delays = [], [], []
         for turn in range(arguments.pairs + 1):
             without = train(project, arguments.names, "off", store)
+            before = seconds_of_logging(project)
             with_ = train(project, arguments.names, "on", store)
+            logging = seconds_of_logging(project) - before
             print(
-                f"{without:.2f} s without, {with_:.2f} s with MLflow{'' if turn else ', not counted'}", flush=True
+                f"{without:.2f} s without, {with_:.2f} s with MLflow; logging took {logging:.2f} s of a core"
+                f"{'' if turn else '; it started first, and this pair does not count'}",
+                flush=True,
             )
             ratios += [with_ / without] * bool(turn)
+            shares += [logging / (with_ * os.cpu_count())] * bool(turn)
         print(f"with MLflow {statistics.median(ratios):.4f} times as long (median of {len(ratios)} pairs)")
+        print(f"logging took {statistics.median(shares):.2%} of what all cores can do meanwhile (median)")
         done = threading.Event()
         watching = threading.Thread(target=watch, args=(store, delays, done))
         watching.start()

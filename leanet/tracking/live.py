@@ -20,7 +20,7 @@ from leanet.run import live
 
 ID, PARENT = "leanet.live", "mlflow.parentRunId"
 FIGURES = ("loss", "learning_rate", "images_per_second")
-SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_LOOKS = 1
 LONG = 60  # seconds: a stage that runs longer has the machine's metrics, too
 SECONDS_BETWEEN_METRICS = 10  # of the machine
 PATIENCE = 60  # seconds without a stage, after which it ends
