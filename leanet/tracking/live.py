@@ -23,6 +23,7 @@ FIGURES = ("loss", "learning_rate", "images_per_second")
 SECONDS_BETWEEN_LOOKS = 1
 LONG = 60  # seconds: a stage that runs longer has the machine's metrics, too
 SECONDS_BETWEEN_METRICS = 10  # of the machine
+BEHIND = 10  # how nice it is to the trainings once it has begun
 PATIENCE = 60  # seconds without a stage, after which it ends
 
 
@@ -216,13 +217,13 @@ def follow() -> None:
     """Log all spools until a minute after the last stage; nothing, where another process does already."""
     live.FOLDER.mkdir(parents=True, exist_ok=True)
     with suppress(Timeout), FileLock(live.FOLDER / "following.lock", timeout=0):
-        os.nice(10)
         logging.disable()
         followed: dict[str, Followed] = {}
         last, pause = time.monotonic(), SECONDS_BETWEEN_LOOKS
         while time.monotonic() - last < PATIENCE:
             try:
-                _look(followed)
+                if _look(followed):  # only now: MLflow takes seconds to start, and many if others go first
+                    os.setpriority(os.PRIO_PROCESS, 0, BEHIND)
                 pause = SECONDS_BETWEEN_LOOKS
             except Exception:  # whatever MLflow raises: what is missing is logged with the report
                 for each in followed.values():
@@ -233,8 +234,8 @@ def follow() -> None:
             time.sleep(pause)
 
 
-def _look(followed: dict[str, Followed]) -> None:
-    """Log what is new in all spools."""
+def _look(followed: dict[str, Followed]) -> bool:
+    """Log what is new in all spools; whether there was anything."""
     for file in live.FOLDER.glob("*.jsonl"):
         header = live.header(file)
         if header and header["id"] not in followed:
@@ -242,13 +243,14 @@ def _look(followed: dict[str, Followed]) -> None:
     for id_ in [id_ for id_, each in followed.items() if not each.is_current]:
         del followed[id_]  # its runs were taken over
     if not any(each.has_news for each in followed.values()):
-        return
+        return False
     from leanet.tracking import store
 
     with turn(), store.opened(None) as (client, experiment):
         for each in followed.values():
             if each.is_current and each.has_news:
                 each.log(client, experiment)
+    return True
 
 
 if __name__ == "__main__":
