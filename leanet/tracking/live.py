@@ -246,7 +246,8 @@ def _look(followed: dict[str, Followed]) -> bool:
         return False
     from leanet.tracking import store
 
-    with turn(), store.opened(None) as (client, experiment):
+    # In the order of leanet.tracking.runs: else each of both waits for the other, for ever.
+    with store.opened(None) as (client, experiment), turn():
         for each in followed.values():
             if each.is_current and each.has_news:
                 each.log(client, experiment)

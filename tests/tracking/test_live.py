@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -148,6 +149,27 @@ def test_a_result_that_is_there_already_is_there_once(jobs):
     log(followed())
     assert track(parameters(), STAGE) == 0
     assert {run.info.run_id for run in runs_by_name()[1].values()} == before
+
+
+def test_who_has_the_store_need_not_wait_for_who_waits_for_it(jobs, monkeypatch):
+    """`leanet track` has the store, then its turn; beside it, what follows a stage that trains."""
+    spool = Spool(ADDRESS, jobs)
+    say(spool, next(iter(jobs.values())), 1)
+    asks, opened = threading.Event(), store.opened
+
+    def ask(patience: float | None):
+        asks.set()
+        return opened(patience)
+
+    with store.opened(None):
+        monkeypatch.setattr(store, "opened", ask)
+        following = threading.Thread(target=live._look, args=({},))
+        following.start()
+        assert asks.wait(60)
+        with live.turn(5):
+            pass
+    following.join()
+    assert len(found()[1]) == 2  # of the stage, and of its training
 
 
 def test_names_sort_as_numbers_do(jobs):
