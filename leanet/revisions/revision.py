@@ -92,7 +92,8 @@ class Revision:
         return np.array(rows, dtype).reshape(-1, *shape[1:])
 
     def _missing(self, path: Path, error: Exception) -> InputError:
-        how = "`dvc repro`" if self.commit is None else f"`git checkout {self.name}` and `dvc repro`"
+        is_here = self.commit in (None, git("rev-parse", "HEAD"))
+        how = "`dvc repro`" if is_here else f"`git checkout {self.name}` and `dvc repro`"
         if not any(path.is_relative_to(out) for out in self.outs):
             return InputError(f"{self} has no {path}: {how} would make it")
         remote = self._repo.config["core"].get("remote")

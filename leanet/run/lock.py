@@ -6,6 +6,8 @@ from pathlib import Path
 
 import yaml
 
+from leanet.core import paths
+
 FILE = Path("dvc.lock")
 Entry = dict[str, object]  # of one stage
 
@@ -23,6 +25,11 @@ def here() -> dict[str, Entry]:
 def hashes(entry: Entry, of: str) -> dict[str, str]:
     """The hash of each output (`of` is "outs") or input ("deps") by path, where DVC knows one."""
     return {each["path"]: each["md5"] for each in entry.get(of, []) if "md5" in each}
+
+
+def settings(entry: Entry) -> dict[str, object]:
+    """The values of params.yaml that a stage ran with, by dotted key of dvc.yaml; values may be sections."""
+    return entry.get("params", {}).get(paths.PARAMS.name, {})
 
 
 def digest(entry: Entry) -> str:

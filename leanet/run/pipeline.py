@@ -40,6 +40,11 @@ class Stage:
         """As DVC writes it, train_leanet@leaf-resnet18."""
         return address(self.name, self.names)
 
+    def settings(self, params: dict) -> dict[str, str]:
+        """The part of params.yaml that it depends on, flat: {"split.folds": "5", …}."""
+        parts = {key: _look_up(key, params) for key in self.params}
+        return {name: str(value) for name, value in settings.flat(parts)}
+
     @property
     def files(self) -> list[Path]:
         """All files of its outputs that are there."""
@@ -86,7 +91,7 @@ def find(name: str, names: Sequence[str]) -> Stage:
 
 
 def _look_up(template: str, params: dict) -> object:
-    """What "${sweep.rows}" stands for."""
+    """What "${sweep.rows}", or sweep.rows, stands for."""
     part = params
     for key in template.removeprefix("${").removesuffix("}").split("."):
         part = part[key]

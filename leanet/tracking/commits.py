@@ -4,6 +4,7 @@ import json
 import os
 
 from leanet.core.addresses import without_password
+from leanet.core.settings import flat
 from leanet.run import lock
 from leanet.run.pipeline import Stage
 from leanet.tracking import store
@@ -18,6 +19,14 @@ def tags(stage: Stage) -> dict[str, str]:
         return {}
     both = {of: lock.hashes(entry, of) for of in ("deps", "outs")}
     return {OUTS: lock.digest(entry), LOCK: json.dumps(both)}
+
+
+def is_of(params: dict, stage: Stage) -> bool:
+    """Whether the stage's outputs are of these settings, as far as dvc.lock knows; else it is to run again."""
+    entry = lock.here().get(stage.address)
+    if entry is None or os.environ.get("DVC_STAGE") == stage.address:  # DVC notes a stage when it has ended
+        return True
+    return stage.settings(params) == {name: str(value) for name, value in flat(lock.settings(entry))}
 
 
 def page(experiment: str, run: str) -> str:

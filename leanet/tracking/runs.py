@@ -35,6 +35,7 @@ PICTURES = (".png", ".html")
 def track(params: dict, chosen: list[str], patience: float | None = None) -> int:
     """Log the stages whose outputs are there, the one `chosen` by stage and names or all; how many were new.
 
+    Of all, those are left out that are to run again, since dvc.lock has a result of other settings for them.
     params: the content of params.yaml. The store is `MLFLOW_TRACKING_URI`, or `mlflow.db` in the project's root.
     patience: seconds to wait for it in all, None for as long as MLflow does.
 
@@ -47,7 +48,8 @@ def track(params: dict, chosen: list[str], patience: float | None = None) -> int
     done = [
         stage
         for stage in every
-        if chosen in ([], [stage.name, *stage.names]) and all(out.exists() for out in stage.outs)
+        if (chosen == [stage.name, *stage.names] or (not chosen and commits.is_of(params, stage)))
+        and all(out.exists() for out in stage.outs)
     ]
     with store.opened(patience) as (client, experiment_id):
         return sum(_log(client, experiment_id, params, stage, patience) for stage in done)
@@ -55,7 +57,7 @@ def track(params: dict, chosen: list[str], patience: float | None = None) -> int
 
 def _key(params: dict, stage: Stage) -> str:
     """What a run is known by: its settings and its result."""
-    said = [stage.address, _settings(params, stage), stage.result]
+    said = [stage.address, stage.settings(params), stage.result]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
@@ -127,7 +129,7 @@ def _make(
         for name, value in tags.items():
             client.set_tag(run, name, value)
     try:
-        _log_batch(client, run, _settings(params, stage), _figures(stage), start)
+        _log_batch(client, run, stage.settings(params), _figures(stage), start)
         _log_dataset(client, run, stage)
         for picture in stage.files if stage.name == "report" else ():
             if picture.suffix in PICTURES:
@@ -186,18 +188,6 @@ def _tidy(client, experiment_id: str, key: str, written: bool = False):
         if run.data.tags.get(PARENT, run.info.run_id) not in {kept, *spared}:
             client.delete_run(run.info.run_id)
     return next((run for run in found if run.info.run_id == kept), None)
-
-
-def _settings(params: dict, stage: Stage) -> dict[str, str]:
-    """The part of params.yaml that the stage depends on, flat: {"split.folds": "5", …}."""
-    parts = {key: _look_up(params, key) for key in stage.params}
-    return {name: str(value) for name, value in flat(parts)}
-
-
-def _look_up(params: dict, key: str) -> object:
-    for word in key.split("."):
-        params = params[word]
-    return params
 
 
 def _timing(stage: Stage) -> dict:

@@ -84,6 +84,17 @@ def test_a_result_that_dvc_restored_is_not_logged_as_the_last_run(tracked):
     assert last.info.start_time > 10**12
 
 
+def test_what_is_to_run_again_is_not_logged_with_settings_that_it_never_had(tracked, monkeypatch):
+    """As between the report and the package of a run with other settings, or before any `dvc repro`."""
+    tracked.edit("train_leanet.learning_rate", 0.01)
+    track(parameters(), [])
+    stages = {run.partition(" ")[0] for run in runs_by_name()[1]}
+    assert "train_unet@leaf" in stages
+    assert stages.isdisjoint({"train_leanet@leaf-cnn", "train_leanet@leaf-cnn-direct", "report", "package"})
+    monkeypatch.setenv("DVC_STAGE", "report")  # it has just ended, and DVC notes it after that
+    assert track(parameters(), []) == 1
+
+
 def test_new_maps_are_a_new_result(tracked):
     assert track(parameters(), ["anomaly_maps", "leaf"]) == 1
     maps = tracked.root / "data/maps/leaf"
