@@ -1,11 +1,11 @@
 """What trainings say after each epoch, in a file a stage, for who logs it while they run (leanet.tracking.live).
 
-A line is JSON. The first has the file's id, the trainings (a hash of their keys), the stage, its process, and how
-wide the numbers of the trainings' names are. Then comes a line an epoch of a training, and one for its end; a last
-one for the end of the stage. A stage that was killed and goes on adds to its file, from another first line on.
+A line is JSON. The first has the file's id, the trainings (their keys), the stage, its process, and how wide the
+numbers of the trainings' names are. Then comes a line an epoch of a training, and one for its end; a last one for
+the end of all. A stage that was killed and goes on, or that has more to train, adds to its file, from another
+first line on.
 """
 
-import hashlib
 import json
 import os
 import subprocess
@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -34,11 +34,6 @@ def file(address: str) -> Path:
     return FOLDER / f"{address}.jsonl"
 
 
-def digest(keys: Iterable[str]) -> str:
-    """What a set of trainings is known by, from their keys."""
-    return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()
-
-
 class Spool:
     """The file of one stage: lines are written where there is a place for them, and no training waits for it."""
 
@@ -47,18 +42,21 @@ class Spool:
         self._write = self._open(address, jobs)
 
     def _open(self, address: str, jobs: dict[str, "Job"]) -> Callable[[str], None]:
-        trainings, widths = digest(jobs), Counter()
+        widths = Counter()
         for job in jobs.values():
             for axis, value in job.name.items():
                 widths[axis] = max(widths[axis], len(f"{value:g}") if not isinstance(value, str) else 0)
         with suppress(OSError):
             FOLDER.mkdir(parents=True, exist_ok=True)
             known = header(self._file)
-            gone_on = known is not None and known["trainings"] == trainings
+            gone_on = known is not None and (
+                known["process"] == os.getpid() or jobs.keys() <= set(known["trainings"])
+            )
             stream = self._file.open("a" if gone_on else "w", buffering=1, encoding="utf-8")
             id_ = known["id"] if gone_on else uuid.uuid4().hex
             who = {"stage": address, "process": os.getpid(), "widths": widths, "time": time.time()}
-            stream.write(("\n" if gone_on else "") + json.dumps({"id": id_, "trainings": trainings, **who}) + "\n")
+            said = json.dumps({"id": id_, "trainings": sorted(jobs), **who})
+            stream.write(("\n" if gone_on else "") + said + "\n")
             return stream.write
         return lambda line: None
 
@@ -81,12 +79,22 @@ class Spool:
 
 
 def header(file: Path) -> dict | None:
-    """The first line of a spool; None where there is none."""
+    """The first line of a spool, with the trainings, process and widths of all its first lines; None where there
+    is none.
+    """
+    first = None
     with suppress(OSError, ValueError), file.open(encoding="utf-8") as lines:
-        said = json.loads(next(lines, ""))
-        if isinstance(said, dict) and {"id", "trainings", "stage", "process", "widths", "time"} <= said.keys():
-            return said
-    return None
+        for line in lines:
+            if not line.startswith('{"id"'):
+                continue
+            said = json.loads(line)
+            if not {"id", "trainings", "stage", "process", "widths", "time"} <= said.keys():
+                return None
+            if first is None:
+                first = said
+            first["process"], first["widths"] = said["process"], first["widths"] | said["widths"]
+            first["trainings"] += said["trainings"]
+    return first
 
 
 @contextmanager

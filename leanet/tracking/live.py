@@ -76,7 +76,7 @@ class Followed:
         self.began, self.process, self.widths = header["time"], header["process"], header["widths"]
         self.finished = False
         self._offset = 0  # what comes before is logged
-        self._over = False  # the stage has said that it ended
+        self._over = False  # the stage has said that all has ended
         self._run: str | None = None
         self._trainings: dict[str, str] = {}
         self._steps: dict[str, set[int]] = defaultdict(set)
@@ -109,6 +109,9 @@ class Followed:
         by_name = defaultdict(list)
         for line in lines:
             self.process = line.get("process", self.process)
+            self.widths |= line.get("widths", {})
+            if "name" not in line:
+                self._over = "ended" in line  # or it has more to train
             if "name" in line:
                 by_name[called(line["name"], self.widths)].append(line)
         if by_name and self.finished:  # gone on with after it had been killed
@@ -118,7 +121,6 @@ class Followed:
             self._log_training(client, experiment, name, of_training)
         if self._machine_is_due:
             self._log_machine(client)
-        self._over = self._over or any("ended" in line and "name" not in line for line in lines)
         self._offset = end
         if not self.finished and (self._over or not is_running(self.process)):
             self._finish(client, int(1000 * (lines[-1]["time"] if lines else time.time())))

@@ -87,7 +87,7 @@ def _begun(client, experiment_id: str, stage: Stage, is_new: bool) -> tuple[str 
     if header is None:
         return None, {}
     run, trainings = live.runs_of(client, experiment_id, header["id"])
-    is_its = header["trainings"] == spools.digest(_needed(stage))
+    is_its = set(header["trainings"]) <= set(_needed(stage))
     if is_its and is_new:
         return run, trainings
     for each in filter(None, (*trainings.values(), run)):
@@ -134,8 +134,13 @@ def _make(
         for picture in stage.files if stage.name == "report" else ():
             if picture.suffix in PICTURES:
                 client.log_artifact(run, str(picture))
+        tags = {PARENT: run, KEY: key}
         for cell in _cells(stage):
-            _log_cell(client, experiment_id, stage, cell, {PARENT: run, KEY: key}, begun.get(cell.name), start)
+            _log_cell(client, experiment_id, stage, cell, tags, begun.pop(cell.name, None), start)
+        for training in begun.values():  # of a stage that leaves no history
+            client.set_tag(training, KEY, key)
+            if client.get_run(training).info.status == "RUNNING":
+                client.set_terminated(training)
         client.set_terminated(run, end_time=start + int(timing["seconds"] * 1000))
     except MlflowException:
         if client.get_run(run).info.lifecycle_stage == "active":

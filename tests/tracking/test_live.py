@@ -141,6 +141,25 @@ def test_a_run_of_settings_that_were_given_up_is_left_as_killed(jobs):
     assert begun not in {run.info.run_id for run in finished}
 
 
+def test_a_stage_that_trains_twice_is_one_run(jobs):
+    """As `package` does: a colouriser, then a network on its maps."""
+    following = None
+    for key, job in list(jobs.items())[:2]:
+        spool = Spool(ADDRESS, {key: job})
+        say(spool, job, 1)
+        following = following or followed()
+        log(following)
+        spool.ended(job)
+        spool.close()
+        log(following)
+    _, runs = found()
+    names = [ADDRESS, f"{ADDRESS} fold 0 point 1", f"{ADDRESS} fold 0 point 5"]
+    assert {name: run.info.status for name, run in runs.items()} == dict.fromkeys(names, "FINISHED")
+    track(parameters(), STAGE)
+    _, finished = runs_by_name()
+    assert {runs[name].info.run_id for name in names} == {finished[name].info.run_id for name in names}
+
+
 def test_a_result_that_is_there_already_is_there_once(jobs):
     track(parameters(), STAGE)
     before = {run.info.run_id for run in runs_by_name()[1].values()}
