@@ -4,6 +4,7 @@ import argparse
 from datetime import datetime
 
 from leanet.revisions import revision
+from leanet.run import pipeline
 from leanet.tracking import commits, store
 
 
@@ -14,7 +15,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    locked = revision.find(arguments.revision).locked
+    asked = revision.find(arguments.revision)
+    # dvc.lock keeps rows that are no longer there; `check` makes nothing to log.
+    stages = [stage.address for stage in pipeline.stages(asked.params) if stage.name != "check"]
+    locked = {address: asked.locked[address] for address in stages if address in asked.locked}
     with store.opened(None) as (client, experiment):
         found = commits.runs_of(client, experiment, locked)
     for address in locked:

@@ -85,6 +85,10 @@ class Search:
             optuna.storages.journal.JournalFileBackend(str(self.folder / "journal.log"))
         )
         studies = {left_out: self._study(storage, left_out) for left_out in (None, *self.folds)}
+        each = len(self.folds) ** 2  # of all images' search k, of each other k - 1
+        self.said(
+            f"{trials} trials of at most {each} trainings; if it is cut off, the same command goes on from there"
+        )
         for number in range(trials):
             self._trial(studies, number)
             best = studies[None].best_value if _completed(studies[None]) else float("nan")
