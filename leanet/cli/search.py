@@ -82,13 +82,10 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{row} on {dataset}, {found.trials} trials, {found.pruned} of them given up early; average precision:")
     print(f"  the settings of params.yaml: {found.own}")
     print(f"  the best found, on the folds that it was chosen by: {found.flattered}, which flatters it")
-    print(f"  on folds that no search saw: {found.nested}; against the settings of params.yaml, {_against(found)}")
+    against = found.nested.against(found.own)
+    print(f"  on folds that no search saw: {found.nested}; against the settings of params.yaml, {against}")
     changes = " ".join(f"-S {SECTION}{name}={value}" for name, value in found.best.items())
     print(f"to take the best over: dvc exp run {changes}")
-
-
-def _against(found) -> str:
-    return str(found.nested.against(found.own))
 
 
 def _one(what: str, asked: object, known: list, default: int) -> object:
