@@ -89,6 +89,8 @@ def test_several_log_at_once_and_each_result_is_there_once(shared, server, tmp_p
     project, colleague = shared  # the very same results
     faster = project.copy(tmp_path / "faster")
     faster.edit("train_leanet.learning_rate", 0.002)  # concerns five stages of eleven
+    done = faster.run("dvc", "commit", "--quiet", "--force")  # as if they had run with it
+    assert done.returncode == 0, done.stderr
     wrong = project.copy(tmp_path / "wrong")
     predictions = wrong.root / "data/cv/leaf/cnn/predictions.csv"  # concern one
     predictions.write_text(predictions.read_text().replace("0.", "0.0"))  # no image is anomalous
