@@ -1,6 +1,8 @@
 # `make` alone lists what there is.
 PYTHON ?= python3
 READY := .venv/ready
+# One more than there are cores: what waits leaves its core to another.
+WORKERS = $$(python -c 'import os; print(min(4, os.cpu_count() + 1))')
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: help env repro test fuzz bench lint ui lock
@@ -15,8 +17,8 @@ repro: $(READY) ## set up the environment if need be, then run what is out of da
 
 test: $(READY) ## set up the environment if need be, then run all tests
 	@LEANET_TEST_PROJECTS=$$(mktemp -d) && export LEANET_TEST_PROJECTS && trap 'rm -rf "$$LEANET_TEST_PROJECTS"' EXIT && \
-	python -m pytest -m "not alone" -n auto --maxprocesses 4 --dist worksteal && \
-	python -m pytest -m alone -n auto --maxprocesses 2 --dist loadfile
+	python -m pytest -m "not alone" -n $(WORKERS) --dist worksteal && \
+	python -m pytest -m alone -n 2 --dist loadfile --no-loadscope-reorder
 
 fuzz: $(READY) ## change what is read from outside for five minutes, and keep in tests/fuzz/found what breaks a reader
 	@PYTHONPATH=tests python -m fuzz

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 from filelock import FileLock
+from warm import Warm
 
 from leanet.core import settings
 from leanet.run import stage
@@ -70,14 +72,17 @@ TINY = {
         "seed": 1,
     },
     "sweep": {"rows": ["cnn"], "shares": [0.5], "point": 5},
-    "package": {"kind": "light", "dataset": None, "row": None, "point": None, "criterion": "best-f1"},
+    "package": {"kind": "ensemble", "dataset": None, "row": "cnn-direct", "point": 5, "criterion": "best-f1"},
     "execution": {"workers": 1},
 }
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Last those that need a finished project: one of several workers makes it while the others are busy."""
-    items.sort(key=lambda item: "finished" in item.fixturenames)
+    """Last those that need a finished project: one of several workers makes it while the others are busy.
+
+    Of those that run alone first: it is there by then, and they take longest.
+    """
+    items.sort(key=lambda item: ("finished" in item.fixturenames) != bool(item.get_closest_marker("alone")))
 
 
 @dataclass(frozen=True)
@@ -99,9 +104,9 @@ class Project:
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
         """Run a command in the project, with this environment's Python and tools first on the path."""
-        tools = str(Path(sys.executable).parent)
+        tools = os.pathsep.join([str(_warm().folder), str(Path(sys.executable).parent), os.environ["PATH"]])
         settings = {"LEANET_TRACKING": "off", "DVC_NO_ANALYTICS": "1", **environment}
-        env = os.environ | {"PATH": tools + os.pathsep + os.environ["PATH"]} | settings
+        env = os.environ | {"PATH": tools} | settings
         env.pop("DVC_ROOT", None)
         return subprocess.run(
             command, cwd=self.root, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL
@@ -130,6 +135,11 @@ class Project:
         """The project as it stands, with its outputs and DVC's cache."""
         shutil.copytree(self.root, to, symlinks=True, copy_function=_link_or_copy)
         return Project(to)
+
+
+@cache
+def _warm() -> Warm:
+    return Warm()
 
 
 def _link_or_copy(source: str, target: str) -> None:
@@ -191,12 +201,11 @@ def finished(tmp_path_factory) -> Project:
 
 @pytest.fixture(scope="session")
 def attending(finished, tmp_path_factory) -> Project:
-    """A finished project whose detector is of a row with attention; not to be changed."""
+    """The same with a light detector, to register from, and to judge by; not to be changed otherwise."""
 
     def make(root: Path) -> None:
         project = finished.copy(root)
-        project.edit("package.row", "cnn-direct")
-        project.edit("package.point", 5)
+        project.edit("package.kind", "light")
         assert project.run("python", "-m", "stages.package").returncode == 0
 
     return _once(tmp_path_factory, "attending", make)
@@ -204,15 +213,8 @@ def attending(finished, tmp_path_factory) -> Project:
 
 @pytest.fixture(scope="session")
 def ensemble(finished, tmp_path_factory) -> Project:
-    """The same with a detector of all folds' networks; not to be changed."""
-
-    def make(root: Path) -> None:
-        project = finished.copy(root)
-        for key, value in (("row", "cnn-direct"), ("point", 5), ("kind", "ensemble")):
-            project.edit(f"package.{key}", value)
-        assert project.run("python", "-m", "stages.package").returncode == 0
-
-    return _once(tmp_path_factory, "ensemble", make)
+    """A finished project to judge by: its detector is of all folds' networks; not to be changed."""
+    return _once(tmp_path_factory, "ensemble", finished.copy)
 
 
 def _once(tmp_path_factory, name: str, make: Callable[[Path], None]) -> Project:

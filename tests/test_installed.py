@@ -128,30 +128,30 @@ def elsewhere(wheel, tmp_path_factory):
     return run
 
 
-def test_the_base_judges_an_image_by_a_detector_from_elsewhere(elsewhere, finished):
-    image = next((finished.root / "data/raw/leaf/Negative").iterdir())
-    done = elsewhere("leanet", "predict", str(image), "--detector", str(finished.root / "models/detector"))
+def test_the_base_judges_an_image_by_a_detector_from_elsewhere(elsewhere, attending):
+    image = next((attending.root / "data/raw/leaf/Negative").iterdir())
+    done = elsewhere("leanet", "predict", str(image), "--detector", str(attending.root / "models/detector"))
     assert done.returncode == 0, done.stderr
     assert str(image) in done.stdout
     code = (
         "import leanet, sys; print(leanet.Detector.load({!r}, 'cpu').predict([{!r}]).scores.shape);"
         "print('scipy' in sys.modules)"  # a third of a second, for figures that one image does not need
     )
-    done = elsewhere(sys.executable, "-c", code.format(str(finished.root / "models/detector"), str(image)))
+    done = elsewhere(sys.executable, "-c", code.format(str(attending.root / "models/detector"), str(image)))
     assert done.stdout == "(1,)\nFalse\n", done.stderr
 
 
-def test_the_base_draws_overlays(elsewhere, finished, tmp_path):
-    image = next((finished.root / "data/raw/leaf/Negative").iterdir())
-    detector = str(finished.root / "models/detector")
+def test_the_base_draws_overlays(elsewhere, attending, tmp_path):
+    image = next((attending.root / "data/raw/leaf/Negative").iterdir())
+    detector = str(attending.root / "models/detector")
     done = elsewhere("leanet", "predict", str(image), "--detector", detector, "--overlays", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / f"{image.name}-map.png").exists()
 
 
-def test_the_base_serves_the_page_and_the_api(elsewhere, finished):
-    image = next((finished.root / "data/raw/leaf/Negative").iterdir())
-    done = elsewhere(sys.executable, "-c", SERVING, str(finished.root / "models/detector"), str(image))
+def test_the_base_serves_the_page_and_the_api(elsewhere, attending):
+    image = next((attending.root / "data/raw/leaf/Negative").iterdir())
+    done = elsewhere(sys.executable, "-c", SERVING, str(attending.root / "models/detector"), str(image))
     assert done.returncode == 0, done.stderr
     _, answer, page = done.stdout.split("\n", 2)
     judged, broken = json.loads(answer)["results"]

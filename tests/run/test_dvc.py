@@ -109,6 +109,7 @@ def test_a_lock_that_a_full_disk_cut_off_stops_no_run(finished, tmp_path):
 
 def test_a_row_that_comes_and_goes_concerns_itself_and_leaves_nothing(finished, tmp_path):
     project = finished.copy(tmp_path / "project")
+    project.edit("package.row", None)
     project.edit("rows", ["cnn", "cnn-direct", "cnn-resnet"])
     assert project.repro("report") == {"check", "train_leanet@leaf-cnn-resnet", "report"}
     assert project.repro("report") == set()
@@ -127,6 +128,7 @@ def test_a_row_that_comes_and_goes_concerns_itself_and_leaves_nothing(finished, 
     assert not left & (trained - lists["package"])
     # A machine that never had the rows agrees on every hash: nothing is left to run there.
     never = finished.copy(tmp_path / "never")
+    never.edit("package.row", None)
     never.edit("rows", ["cnn"])
     shutil.rmtree(never.root / "data/cv/leaf/cnn-direct")
     (never.root / "dvc.lock").write_text((project.root / "dvc.lock").read_text())
