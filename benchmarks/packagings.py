@@ -44,29 +44,32 @@ BEFORE = (download, split, augment, train_unet, anomaly_maps)
 
 def make(root: Path, difficulty: str, seed: int) -> None:
     """Package a detector in the project `root`, which is the working directory."""
-    source = {
-        "draw": "leaf",
-        "positives": 40,
-        "negatives": 120,
-        "side": SIDE,
-        "seed": seed,
-        "difficulty": difficulty,
-    }
-    (root / "source.yaml").write_text(yaml.safe_dump(source))
-    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
-    for key, value in SETTINGS.items():
-        tree[key] = tree[key] | value if isinstance(value, dict) else value
-    tree["datasets"] = {"leaf": {"source": "source.yaml", "positives": None, "negatives": None}}
-    for section in ("split", "train_unet", "train_leanet"):
-        tree[section]["seed"] = seed
-    (root / "params.yaml").write_text(yaml.safe_dump(tree))
-    (root / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
-    for script in BEFORE:
-        call(script, "leaf")
+    maps(root, {"positives": 40, "negatives": 120, "difficulty": difficulty}, seed)
     call(train_leanet, "leaf", ROW)
     for name in BASELINES:  # they would take as long again, and decide nothing where there is one row
         shutil.copytree(paths.cv("leaf", ROW), paths.cv("leaf", name), dirs_exist_ok=True)
     call(package)
+
+
+def maps(root: Path, source: dict, seed: int, positives: int | None = None) -> None:
+    """All stages up to the anomaly maps of made-up leaves, of which so many anomalous ones take part."""
+    source |= {"draw": "leaf", "side": SIDE, "seed": seed}
+    (root / "source.yaml").write_text(yaml.safe_dump(source))
+    settle(root, SETTINGS, {"leaf": {"source": "source.yaml", "positives": positives, "negatives": None}}, seed)
+    for script in BEFORE:
+        call(script, "leaf")
+
+
+def settle(root: Path, settings: dict, datasets: dict, seed: int) -> None:
+    """A project of these data sets, whose settings are those of params.yaml but for these."""
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for key, value in settings.items():
+        tree[key] = tree[key] | value if isinstance(value, dict) else value
+    tree["datasets"] = datasets
+    for section in ("split", "train_unet", "train_leanet"):
+        tree[section]["seed"] = seed
+    (root / "params.yaml").write_text(yaml.safe_dump(tree))
+    (root / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
 
 
 def call(script, *names: str) -> None:

@@ -27,16 +27,15 @@ def main(
     recipe: Recipe,
 ) -> None:
     leftovers.drop(list(datasets), rows, sweep.rows)
-    every = [load(dataset, rows, sweep.rows, recipe=recipe, folds=split.folds) for dataset in datasets]
+    every = [load(dataset, rows, sweep.rows, recipe=recipe) for dataset in datasets]
     made = [(results, tables(results), [summary(results), *remarks(results)]) for results in every]
     facts = {
         "recipe": recipe,
         "images": f"{split.image_size}×{split.image_size}",
         "cross-validation": f"{split.repeats} × {split.folds} folds, seed {split.seed}",
-        "epochs": str(train_leanet.epochs),
-        "attention points": ", ".join(map(str, train_leanet.points)),
     }
-
+    if any(results.trained for results in every):
+        facts |= {"epochs": str(train_leanet.epochs), "attention points": ", ".join(map(str, train_leanet.points))}
     with files.whole(paths.METRICS) as folder:
         for results in every:
             for row, figures in metrics(results).items():

@@ -15,8 +15,8 @@ from leanet.core.arrays import ArrayFile
 from leanet.core.errors import InputError
 from leanet.images import counterfactuals, duplicates, imageset, layout
 from leanet.images.findings import describe
-from leanet.images.layout import Item, first_few
-from leanet.images.sampling import assign_folds, sample
+from leanet.images.layout import first_few
+from leanet.images.sampling import assign_folds, possible_folds, sample
 from leanet.images.settings import Dataset, Split
 from leanet.images.writing import prepare_images, write_images, write_manifest, write_masks
 from leanet.run import stage
@@ -56,18 +56,18 @@ def write(raw: Path, folder: Path, asked: Dataset, split: Split, *, address: str
             f"{len(unread)} files cannot be used: {first_few(list(unread.values()))}; mend or remove them in "
             f"{asked.source}, or set split.undecodable: leave-out in params.yaml"
         )
-    write_manifest(raw, items, groups, folds_of(items, groups, split), folder / "manifest.csv")
-    return describe(items, found, groups, unread, without, split)
-
-
-def folds_of(items: list[Item], groups: np.ndarray, settings: Split) -> dict[str, np.ndarray]:
-    """The manifest's columns repeat1, repeat2, … (leanet.images.imageset)."""
     labels = np.array([item.label for item in items])
-    kept = groups if settings.groups == "together" else np.arange(len(items))
-    return {
-        f"repeat{repeat + 1}": assign_folds(labels, kept, settings.folds, settings.seed + repeat)
-        for repeat in range(settings.repeats)
+    kept = groups if split.groups == "together" else np.arange(len(items))
+    try:
+        folds = possible_folds(labels, kept, split.folds)
+    except InputError as error:
+        raise InputError(f"{asked.source}: {error}") from None
+    tested_in = {
+        f"repeat{repeat + 1}": assign_folds(labels, kept, folds, split.seed + repeat)
+        for repeat in range(split.repeats)
     }
+    write_manifest(raw, items, groups, tested_in, folder / "manifest.csv")
+    return describe(items, found, groups, unread, without, split, tested_in["repeat1"])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from leanet.attention.cells import Cell, jobs, points_of, predictions
 from leanet.attention.settings import Sweep, TrainLEANet
 from leanet.core import files, paths
 from leanet.core.settings import Device, Precision
-from leanet.evaluation.predictions import write
+from leanet.evaluation.predictions import write, write_none
 from leanet.images import imageset
 from leanet.images.settings import Split
 from leanet.run import stage
@@ -26,6 +26,9 @@ def main(
     execution: Execution,
 ) -> dict:
     data = imageset.load(paths.split(dataset))
+    if not data.has_both:
+        write_none(paths.sweep(dataset, row))
+        return {}
     maps = {fold: imageset.load_maps(paths.maps(dataset), fold, data) for fold in data.folds}
     (point,) = points_of(row, [sweep.point])
     cells = [Cell(fold, point, share) for fold in data.folds for share in sweep.shares]

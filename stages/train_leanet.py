@@ -11,7 +11,7 @@ from leanet.core import files, paths
 from leanet.core.arrays import ArrayFile
 from leanet.core.settings import Device, Precision
 from leanet.evaluation import scores
-from leanet.evaluation.predictions import ALTERED, SCORES, write
+from leanet.evaluation.predictions import ALTERED, SCORES, write, write_none
 from leanet.images import counterfactuals, imageset
 from leanet.images.imageset import ImageSet
 from leanet.run import kept, stage
@@ -31,6 +31,9 @@ def main(
     execution: Execution,
 ) -> dict:
     data = imageset.load(paths.split(dataset))
+    if not data.has_both:
+        write_none(paths.cv(dataset, row))
+        return {}
     maps = {fold: imageset.load_maps(paths.maps(dataset), fold, data) for fold in data.folds}
     cells = [Cell(fold, point) for fold in data.folds for point in points_of(row, train_leanet.points)]
     altered = counterfactuals.load(paths.split(dataset), paths.maps(dataset))

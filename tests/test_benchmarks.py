@@ -224,7 +224,7 @@ def test_a_study_is_a_mean_over_seeds_and_goes_on_where_it_was_cut_off(tmp_path,
         study.main()
     assert asked.count(("find-1", "report")) == asked.count(("fill-2", "report")) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-32].startswith("| as they come | all | resnet18 | 2 | 1.000 (1.000 to 1.000) |")
+    assert lines[-36].startswith("| as they come | all | resnet18 | 2 | 1.000 (1.000 to 1.000) |")
     # Blurred as they are, and two of four verdicts turned.
-    assert lines[-32].endswith("| 1.000 (1.000 to 1.000) | 0.500 (0.500 to 0.500) |")
-    assert lines[-1].startswith("| filled | a quarter | map-threshold | 2 | 0.833 (0.833 to 0.833) |")
+    assert lines[-36].endswith("| 1.000 (1.000 to 1.000) | 0.500 (0.500 to 0.500) |")
+    assert lines[-1].startswith("| filled | a quarter | map-one-class | 2 | 0.833 (0.833 to 0.833) |")

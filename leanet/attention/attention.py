@@ -21,9 +21,10 @@ def contrast_map(features: Tensor) -> Tensor:
 
 
 def standardised(channel: Tensor) -> Tensor:
-    """A channel (N, 1, H, W) less its mean over the image, by its deviation."""
+    """A channel (N, 1, H, W) less its mean over the image, by its deviation; 0 where it is one pixel."""
     centred = channel - channel.mean(dim=(2, 3), keepdim=True)
-    return centred / (channel.std(dim=(2, 3), keepdim=True) + LEAST)
+    one = channel.shape[2] * channel.shape[3] == 1  # a deviation of a sample of one is NaN
+    return centred / (channel.std(dim=(2, 3), keepdim=True, correction=0 if one else 1) + LEAST)
 
 
 def attend(features: Tensor, attention: Tensor) -> Tensor:

@@ -14,6 +14,9 @@ OURS = ("contrast", "painted")  # a ResNet-based CAAN whose M is standardised; t
 CAANS = ("mobilenet", "resnet", *OURS)
 EXTERNALS = ("direct", *CAANS)
 HOWS = (*INPUTS, *EXTERNALS)
+MAP_ONE_CLASS = (
+    "map-one-class"  # no row: the map by itself, without a network that judges (leanet.color.one_class)
+)
 CNN = "cnn"  # the paper's "basic CNN"; all other ADNs are torchvision's
 
 

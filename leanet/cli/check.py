@@ -19,15 +19,22 @@ def run(arguments: argparse.Namespace) -> None:
     from leanet.attention.adn import check_pretrained
     from leanet.attention.leanet import build
     from leanet.core import device
+    from leanet.detector.criterion import Criterion
     from leanet.images import sources
 
     all_ = params.load()
     device.select(all_.device)
+    asked = all_.package.criterion
     for name, dataset in all_.datasets.items():
         try:
-            sources.check(dataset, all_.split)
+            _, anomalous = sources.check(dataset, all_.split)
         except InputError as error:
             raise InputError(f"{paths.PARAMS}: datasets.{name}: {error}") from None
+        if not anomalous and asked and Criterion.parse(asked).needs_anomalous and name == _packaged(all_):
+            raise InputError(
+                f"{paths.PARAMS}: package.criterion is {asked}, but {name} has no anomalous image to tell it by; "
+                "expected conformal A, or null"
+            )
     try:
         for row in all_.rows:
             if all_.train_leanet.pretrained:
@@ -40,3 +47,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.out:
         files.write(arguments.out, "params.yaml is in order\n")
     print("params.yaml is in order")
+
+
+def _packaged(all_: params.Params) -> str:
+    """The data set whose detector is packaged."""
+    return all_.package.dataset or next(iter(all_.datasets))

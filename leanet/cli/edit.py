@@ -43,8 +43,9 @@ def use(name: str, folder: str | None, positives: int | None, negatives: int | N
     """
     source = Path(folder) if folder else sources.named(name)
     if folder is None and (paper := sources.paper_counts(source)):
-        negatives, positives = negatives or paper[0], positives or paper[1]
-    counts = sources.sampled(Dataset(str(source), positives, negatives))
+        negatives = negatives or paper[0]
+        positives = paper[1] if positives is None else positives
+    counts = sources.check(Dataset(str(source), positives, negatives), load().split)
 
     def replace(tree: CommentedMap) -> None:
         datasets = tree["datasets"]

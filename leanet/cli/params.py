@@ -9,7 +9,7 @@ from leanet.color.settings import Augment, TrainUNet
 from leanet.core import paths
 from leanet.core.errors import InputError
 from leanet.core.settings import Device, Precision, parse, read
-from leanet.detector.criterion import Criterion
+from leanet.detector.criterion import Criterion, default
 from leanet.images.settings import Dataset, Split
 from leanet.packaging.settings import Package
 from leanet.run.settings import Execution
@@ -86,7 +86,7 @@ def _check_names(params: Params, file: Path) -> None:
             expected = ", ".join(map(str, known))
             raise InputError(f"{file}: package.{key} is {value}, expected null or one of {of}: {expected}")
     try:
-        Criterion.parse(package.criterion)
+        Criterion.parse(package.criterion or default(anomalous=True))
     except InputError as error:
         raise InputError(f"{file}: package.criterion is {error}") from None
     for name, dataset in params.datasets.items():

@@ -4,11 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from leanet.cli.options import add_detector, add_device
+from leanet.cli.options import add_detector, add_device, add_keep, aside_of
 from leanet.core.errors import InputError
 from leanet.detector.predict import predict
 
-ONLY_LINES, ONLY_TABLE = ("layout", "overlays"), ("workers", "cluster")
+ONLY_LINES, ONLY_TABLE = ("layout", "overlays", "keep", "keep_most"), ("workers", "cluster")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,8 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", dest="layout", choices=("table", "csv", "jsonl"), help="of the lines (default: table)"
     )
     parser.add_argument("--overlays", type=Path, metavar="FOLDER", help="write anomaly map and attention as PNG")
+    add_keep(parser)
     parser.add_argument(
-        "--criterion", metavar="C", help="of another threshold: best-f1, 'recall 0.95', 'false-alarms 0.02'"
+        "--criterion",
+        metavar="C",
+        help="of another threshold: best-f1, 'recall 0.95', 'false-alarms 0.02', 'conformal 0.02'",
     )
     parser.add_argument(
         "--prevalence", type=float, metavar="P", help="share of anomalous images there, for the score"
@@ -53,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
     left_out = ONLY_TABLE if arguments.out is None else ONLY_LINES
     for name in left_out:
         if options.pop(name) is not None:
-            option = "format" if name == "layout" else name
+            option = "format" if name == "layout" else name.replace("_", "-")
             raise InputError(f"--{option} {'needs' if left_out is ONLY_TABLE else 'does not go with'} --out")
     if arguments.out is not None:
         from leanet.detector import bucket  # loads Ray
@@ -61,6 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
         sys.exit(bucket.predict(arguments.images, **options))
     if far := next((name for name in arguments.images if "://" in name), None):
         raise InputError(f"{far}: images at an address need --out PLACE, for a table of their scores")
-    del options["out"]
-    options["layout"] = options["layout"] or "table"
+    for name in ("out", "keep", "keep_most"):
+        del options[name]
+    options |= {"layout": options["layout"] or "table", "aside": aside_of(arguments)}
     sys.exit(predict(arguments.images, **options))

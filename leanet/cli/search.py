@@ -53,6 +53,8 @@ def run(arguments: argparse.Namespace) -> None:
         return list(outcomes)
 
     data = imageset.load(paths.split(dataset))
+    if not data.has_both:
+        raise InputError(f"{dataset} has no anomalous images to learn from, so no row is trained on it")
     maps = {fold: imageset.load_maps(paths.maps(dataset), fold, data) for fold in range(data.folds_per_repeat)}
     what = [
         dataset,

@@ -8,14 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leanet.core.errors import InputError
+
 
 @dataclass(frozen=True)
 class Calibration:
-    """P(anomalous) = sigmoid(slope · margin + intercept), where anomalies are as frequent as `prevalence`."""
+    """P(anomalous) = sigmoid(slope · margin + intercept), where anomalies are as frequent as `prevalence`.
+
+    prevalence: None where no anomalous image was there to fit to, and the sigmoid is no probability.
+    """
 
     slope: float
     intercept: float
-    prevalence: float
+    prevalence: float | None
 
     @classmethod
     def fit(cls, margins: np.ndarray, labels: np.ndarray) -> "Calibration":
@@ -54,12 +59,19 @@ def _significant(number: float) -> float:
     return float(f"{number:.6g}")
 
 
-def at_prevalence(probabilities: np.ndarray, fitted: float, there: float) -> np.ndarray:
+def at_prevalence(probabilities: np.ndarray, fitted: float | None, there: float) -> np.ndarray:
     """What `probabilities` (N,) become where the share of anomalous images is not `fitted` but `there`.
 
     By Bayes' rule: what the classes look like stays, how frequent they are does not (Saerens, Latinne &
     Decaestecker 2002, "Adjusting the Outputs of a Classifier to New a Priori Probabilities", Eq. 2.4).
+
+    Raises:
+        InputError: `fitted` is None: there are no probabilities.
     """
+    if fitted is None:
+        raise InputError(
+            f"prevalence {there:g}: the detector knows normal images alone, and its scores are no probabilities"
+        )
     probabilities = probabilities.astype(np.float64)  # in which a small share of a small one is more than 0
     anomalous = probabilities * there / fitted
     normal = (1 - probabilities) * (1 - there) / (1 - fitted)

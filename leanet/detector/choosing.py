@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from leanet.core.errors import InputError
+from leanet.detector.conformal import promise
 from leanet.detector.criterion import Criterion
 from leanet.detector.threshold import Rate, Threshold
 from leanet.evaluation.rates import LEVEL, best_threshold, between_networks, clopper_pearson, effective, widened
@@ -11,12 +13,15 @@ from leanet.evaluation.rates import LEVEL, best_threshold, between_networks, clo
 NETWORKS = 0.5  # deviation of a rate's log-odds from network to network, at least (benchmarks/packagings.py)
 
 
-def line(criterion: Criterion, scores: np.ndarray, labels: np.ndarray) -> float:
-    """The score that meets `criterion`, halfway between two; those above it are called anomalous.
+def line(criterion: Criterion, scores: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> float:
+    """The score that meets `criterion`, mostly halfway between two; those above it are called anomalous.
 
     It errs no more than it has to: with recall R, of the thresholds with the fewest false alarms it is that of the
     highest recall; with false alarms A, of those with the highest recall that of the fewest false alarms.
     """
+    if criterion.name == "conformal":
+        groups = np.arange(len(scores)) if groups is None else groups
+        return promise(scores[labels == 0], groups[labels == 0], criterion.rate).line
     if criterion.name == "best-f1":
         return best_threshold(labels, scores)[1]
     found, raised = np.sort(scores[labels == 1]), np.sort(scores[labels == 0])
@@ -53,15 +58,23 @@ def choose(
     that is there before the images; simulations show those of a recall or false-alarm criterion to hold here, too,
     in 95 %, and those of the best F1 when each is one of 97.5 % (tests/detector/test_threshold.py). F1 and
     precision rise with recall and fall with false alarms: their intervals are between the corners of both rates'.
+
+    Raises:
+        InputError: the criterion is told by anomalous images, and there are none.
     """
-    value = line(criterion, scores, labels)
     positives, negatives = int(labels.sum()), int((labels == 0).sum())
+    if criterion.needs_anomalous and not positives:
+        raise InputError(f"criterion {criterion}: there is no anomalous image to tell it by; expected conformal A")
+    value = line(criterion, scores, labels, groups)
     called = scores > value
     found, raised = (int(called[labels == label].sum()) for label in (1, 0))
     halved = 1 - (1 - LEVEL) / 2
     level = halved if criterion.name == "best-f1" else LEVEL
     # Of normal and of anomalous images.
-    networks = [_deviation(called[own], folds[own]) if one_network else 0.0 for own in (labels == 0, labels == 1)]
+    networks = [
+        _deviation(called[own], folds[own]) if one_network and own.any() else 0.0
+        for own in (labels == 0, labels == 1)
+    ]
 
     def interval(label: int, level: float) -> tuple[float, float]:
         own = labels == label
@@ -73,14 +86,16 @@ def choose(
     held_out = [0, 0]
     for fold in np.unique(folds):
         own = folds == fold
-        if not labels[~own].any() or labels[~own].all():
+        if labels[~own].all() or (criterion.needs_anomalous and not labels[~own].any()):
             continue
-        limit = line(criterion, scores[~own], labels[~own])
+        limit = line(criterion, scores[~own], labels[~own], groups[~own])
         for label in (0, 1):
             held_out[label] += int((scores[own & (labels == label)] > limit).sum())
 
-    def joint(figure) -> Rate:
+    def joint(figure) -> Rate | None:
         """Of a figure of true and false positives, at the counts and at the corners of their rates."""
+        if not positives:
+            return None
         (low, high), (few, many) = corners
         return Rate(
             figure(found, raised),
@@ -97,14 +112,22 @@ def choose(
     return Threshold(
         criterion=str(criterion),
         value=value,
-        recall=Rate(found / positives, *interval(1, level), networks[1]),
+        recall=Rate(found / positives, *interval(1, level), networks[1]) if positives else None,
         false_alarms=Rate(raised / negatives, *interval(0, level), networks[0]),
         precision=joint(precision),
         f1=joint(f1),
-        f1_held_out=f1(held_out[1], held_out[0]),
+        f1_held_out=f1(held_out[1], held_out[0]) if positives else None,
         positives=positives,
         negatives=negatives,
+        promised=_promised(criterion, scores, labels, groups),
     )
+
+
+def _promised(criterion: Criterion, scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> str | None:
+    """What a conformal threshold promises, in words."""
+    if criterion.name != "conformal":
+        return None
+    return str(promise(scores[labels == 0], groups[labels == 0], criterion.rate))
 
 
 def _deviation(called: np.ndarray, folds: np.ndarray) -> float:

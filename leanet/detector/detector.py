@@ -11,6 +11,7 @@ from PIL import Image
 
 from leanet.core.errors import InputError
 from leanet.core.parallel import in_order
+from leanet.detector.aside import least_likeness
 from leanet.detector.calibration import Calibration, at_prevalence
 from leanet.detector.criterion import Criterion
 from leanet.detector.drift import Drift, compare, statistics
@@ -30,10 +31,11 @@ class Judged:
     """What a detector finds in images.
 
     images: uint8 (N, side, side, 3), as the networks saw them. scores: float32 (N,), probabilities of being
-    anomalous. labels: bool (N,), scores above the threshold. maps: float32 (N, side, side), anomaly maps in ΔE₀₀.
-    attention: float32 (N, side, side), what the networks attend to, from 0 (not) to 1 (fully); None for a row
-    without attention. features: float32 (N, D), length 1, near where images look alike to the networks.
-    statistics: float32 (N, 4), leanet.detector.drift.STATISTICS.
+    anomalous; of a detector by the map alone, above 0.5 for what is more unlike than all it knows. labels: bool
+    (N,), scores above the threshold. maps: float32 (N, side, side), anomaly maps in ΔE₀₀. attention: float32
+    (N, side, side), what the networks attend to, from 0 (not) to 1 (fully); None for a row without attention.
+    features: float32 (N, D), length 1, near where images look alike to the networks. statistics: float32 (N, 4),
+    leanet.detector.drift.STATISTICS.
     """
 
     images: np.ndarray
@@ -112,7 +114,9 @@ class Detector:
             f"what surrounds the objects alone tells its training images apart (AUROC {self.facts['border']}): "
             "it may judge by the camera, not by the object"
         )
+        none = "its scores say how unlike its normal images a new one is, and are no probabilities"
         said = [blind] if self.calibration.slope <= 0 else []
+        said += [none] if self.calibration.prevalence is None else []
         said += [shortcut] if self.facts["border"] else []
         return [*said, *self.threshold.doubts]
 
@@ -158,6 +162,22 @@ class Detector:
         """How statistics of new images (N, 4) lie to those of the images that it was made from."""
         return compare(self.known["statistics"], self.known["labels"][self.known["sample"]], new)
 
+    def likeness(self, features: np.ndarray) -> np.ndarray:
+        """To the training image that looks most like it, cosines (N,) of features (N, D)."""
+        return (features @ self._gallery.T).max(axis=1, initial=-1)
+
+    def unlike(self, features: np.ndarray) -> np.ndarray:
+        """Of which images, by their features (N, D), it knows nothing that is alike, bool (N,)."""
+        return self.likeness(features) < self._least_likeness
+
+    @cached_property
+    def _gallery(self) -> np.ndarray:
+        return self.known["embeddings"].astype(np.float32)
+
+    @cached_property
+    def _least_likeness(self) -> float:
+        return least_likeness(self._gallery, self.known["groups"][self.known["gallery"]])
+
     def nearest(self, features: np.ndarray, count: int) -> tuple[list[tuple[str, float, np.ndarray]], ...]:
         """The normal and the anomalous training images that look most like one, by its features (D,).
 
@@ -165,7 +185,7 @@ class Detector:
         most 96 pixels; most alike first.
         """
         places = self.known["gallery"]
-        likeness = self.known["embeddings"].astype(np.float32) @ features
+        likeness = self._gallery @ features
         found = []
         for label in (0, 1):
             of_class = np.flatnonzero(self.known["labels"][places] == label)

@@ -45,8 +45,8 @@ class Drift:
 def compare(known: np.ndarray, labels: np.ndarray, new: np.ndarray) -> list[Drift]:
     """A Drift for each of STATISTICS; none of fewer than FEWEST images.
 
-    known: (M, 4) of training images, by the very networks that judge the new ones; labels: (M,) of 0 and 1, both
-    present. new: (N, 4). What is anomalous among the new images does not count as drift, however much it is: of
+    known: (M, 4) of training images, by the very networks that judge the new ones; labels: (M,) of 0 and 1, some
+    of 0. new: (N, 4). What is anomalous among the new images does not count as drift, however much it is: of
     all shares of anomalous images, the training images are weighted by the one that comes nearest to the new ones.
     """
     if len(new) < FEWEST:
@@ -60,16 +60,17 @@ def _nearest(known: np.ndarray, labels: np.ndarray, new: np.ndarray) -> tuple[fl
 
     places = np.sort(np.concatenate([known, new]))
     below = [
-        np.searchsorted(np.sort(values), places, side="right") / len(values)
+        np.searchsorted(np.sort(values), places, side="right") / max(1, len(values))
         for values in (known[labels == 0], known[labels == 1], new)
     ]
-    mixtures = below[0] + SHARES[:, None] * (below[1] - below[0])
+    anomalous = int(labels.sum())
+    shares = SHARES if anomalous else SHARES[:1]
+    mixtures = below[0] + shares[:, None] * (below[1] - below[0])
     distances = np.abs(mixtures - below[2]).max(axis=1)
     best = int(distances.argmin())
-    share, distance = SHARES[best], float(distances[best])
-    anomalous = int(labels.sum())
+    share, distance = shares[best], float(distances[best])
     # As many images as a mean with these weights is worth (Kish 1965).
-    worth = 1 / ((1 - share) ** 2 / (len(labels) - anomalous) + share**2 / anomalous)
+    worth = 1 / ((1 - share) ** 2 / (len(labels) - anomalous) + share**2 / max(1, anomalous))
     p = float(kolmogorov(np.sqrt(worth * len(new) / (worth + len(new))) * distance))
     median = places[np.searchsorted(mixtures[best], 0.5)]
     return float(median), float(np.median(new)), distance, p

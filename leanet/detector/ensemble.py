@@ -13,6 +13,7 @@ from leanet.attention.detect import judge, scale
 from leanet.attention.leanet import build
 from leanet.color.anomaly_map import anomaly_map
 from leanet.color.lab import from_bytes, rgb_to_lab
+from leanet.color.one_class import OneClass
 from leanet.color.unet import UNet
 from leanet.core import device as devices
 from leanet.core import paths
@@ -25,6 +26,7 @@ from leanet.training.settings import Recipe
 from leanet.training.weights import put, read
 
 PARTS = ("unet", "network")  # of a member: each has a file
+TINY = 8
 
 
 class Member(nn.Module):
@@ -49,6 +51,7 @@ class Member(nn.Module):
         super().__init__()
         self.unet = UNet(side=side, width=unet_width, dropout=0)
         self.network = build(row, side=side, point=point, pretrained=pretrained)
+        self.attends = self.network.external is not None
         self.recipe, self.map_scale, self.filled, self.one_look = recipe, map_scale, filled, one_look
 
     def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
@@ -75,10 +78,32 @@ class Member(nn.Module):
         return logits[:, 1] - logits[:, 0], maps, attention, F.normalize(features.flatten(1), dim=1)
 
 
+class MapMember(nn.Module):
+    """A colouriser, and how unlike those of normal images its maps are: a member that needs no anomalous image."""
+
+    attends = False
+
+    def __init__(self, *, side: int, unet_width: int, filled: bool):
+        super().__init__()
+        self.unet = UNet(side=side, width=unet_width, dropout=0)
+        self.network = OneClass(side)
+        self.filled = filled
+
+    def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor, None, Tensor]:
+        """As Member's; the features are the image in TINY × TINY patches (L* − 50, a*, b*)."""
+        maps, _ = anomaly_map(self.unet, rgb, filled=self.filled)
+        patches = F.avg_pool2d(rgb_to_lab(rgb), rgb.shape[-1] // TINY)
+        features = F.normalize((patches - rgb.new_tensor([50, 0, 0])[:, None, None]).flatten(1), dim=1)
+        return self.network(maps), maps, None, features
+
+
+AnyMember = Member | MapMember
+
+
 class Ensemble(nn.Module):
     """Members that judge alike; their calibrated probabilities, maps and attention are averaged."""
 
-    def __init__(self, members: list[Member], calibration: Calibration):
+    def __init__(self, members: list[AnyMember], calibration: Calibration):
         super().__init__()
         self.members = nn.ModuleList(members)
         self.calibration = calibration
@@ -135,16 +160,21 @@ class OnTorch:
         return Found(*(None if part is None else part.cpu().numpy() for part in found))
 
 
-def member_of(facts: dict, weights: list[dict[str, Tensor]]) -> Member:
+def member_of(facts: dict, weights: list[dict[str, Tensor]]) -> AnyMember:
     """A member of the detector that `facts` describe; weights: of PARTS, by their names there.
 
     Raises:
         InputError: they are of another network.
     """
-    settings = {name: facts[name] for name in ("side", "unet_width", "recipe", "map_scale", "pretrained")}
-    settings |= {"filled": facts["preparation"]["background"] == "fill", "one_look": facts["kind"] == "light"}
+    of_both = {name: facts[name] for name in ("side", "unet_width")}
+    of_both |= {"filled": facts["preparation"]["background"] == "fill"}
+    settings = {name: facts[name] for name in ("recipe", "map_scale", "pretrained")}
+    settings |= {"one_look": facts["kind"] == "light"}
     with torch.device("meta"):
-        member = Member(facts["row"], point=facts["point"] or None, **settings)
+        if facts["row"] == rows.MAP_ONE_CLASS:
+            member = MapMember(**of_both)
+        else:
+            member = Member(facts["row"], point=facts["point"] or None, **of_both, **settings)
     for part, state in zip(PARTS, weights, strict=True):
         put(member.get_submodule(part), state, assign=True)
     return member
@@ -157,7 +187,8 @@ def load(folder: Path, facts: dict) -> Ensemble:
         InputError: they are those of another network, or none.
     """
     try:
-        rows.check(facts["row"])
+        if facts["row"] != rows.MAP_ONE_CLASS:
+            rows.check(facts["row"])
         members = [member_of(facts, [read(folder / name) for name in names]) for names in facts["members"]]
     except Exception as error:  # torchvision, too, has networks that not every side fits
         said = " ".join(str(error).split())[:200]

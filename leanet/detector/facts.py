@@ -39,6 +39,10 @@ def _is_text(x: object) -> bool:
     return isinstance(x, str)
 
 
+def _is_line(x: object) -> bool:
+    return isinstance(x, str) and x.isprintable() and len(x) < 1000
+
+
 def _is_list(x: object, of: type) -> bool:
     return isinstance(x, list) and all(isinstance(each, of) for each in x)
 
@@ -63,11 +67,15 @@ def _keys(kind: type) -> Rule:
     return Rule(f"the keys {', '.join(names)}", lambda x: isinstance(x, dict) and x.keys() <= set(names))
 
 
+def _or_null(rule: Rule) -> Rule:
+    return Rule(f"null, or {rule.expected}", lambda x: x is None or rule.holds(x))
+
+
 SIDES = (32, 64, 128, 256, 512, 1024)
 NUMBER, SHARE = Rule("a number", _is_number), Rule("a number from 0 to 1", _is_share)
 COUNT = Rule("a whole number of at least 1", _is_count)
 TRUTH = Rule("true or false", lambda x: isinstance(x, bool))
-CRITERION = Rule("best-f1, recall R or false-alarms A", _is_criterion)
+CRITERION = Rule("best-f1, recall R, false-alarms A or conformal A", _is_criterion)
 RATE = Rule(
     "estimate, low and high from 0 to 1",
     lambda x: (
@@ -82,7 +90,7 @@ RULES = {
     "dataset": Rule("a name of letters, digits and _", lambda x: _is_text(x) and x.replace("_", "").isalnum()),
     "row": Rule("a row's name", _is_text),
     "side": Rule("a power of two from 32 to 1024", lambda x: type(x) is int and x in SIDES),
-    "border": Rule("null, or a number from 0 to 1", lambda x: x is None or _is_share(x)),
+    "border": _or_null(SHARE),
     "preparation": _keys(Preparation),
     "preparation.border": Rule("a number above 0 and below 0.5", lambda x: _is_number(x) and 0 < x < 0.5),
     "preparation.white_balance": TRUTH,
@@ -90,8 +98,8 @@ RULES = {
     "calibration": _keys(Calibration),
     "calibration.slope": NUMBER,
     "calibration.intercept": NUMBER,
-    "calibration.prevalence": Rule(
-        "a number above 0 and below 1", lambda x: _is_number(x) and 1e-9 <= x <= 1 - 1e-9
+    "calibration.prevalence": _or_null(
+        Rule("a number above 0 and below 1", lambda x: _is_number(x) and 1e-9 <= x <= 1 - 1e-9)
     ),
     "images": Rule("a list of paths", lambda x: _is_list(x, str)),
     "provenance": Rule("names and what they are", lambda x: isinstance(x, dict)),
@@ -102,12 +110,17 @@ RULES = {
     ),
 }
 OF_THRESHOLD = {
-    "threshold": _keys(Threshold),
+    "threshold": Rule(
+        f"{_keys(Threshold).expected}, promised a line or null",
+        lambda x: _keys(Threshold).holds(x) and (x.get("promised") is None or _is_line(x["promised"])),
+    ),
     "threshold.criterion": CRITERION,
     "threshold.value": SHARE,
-    **{f"threshold.{rate}": RATE for rate in ("recall", "false_alarms", "precision", "f1")},
-    "threshold.f1_held_out": SHARE,
-    "threshold.positives": COUNT,
+    "threshold.false_alarms": RATE,
+    # None of them is known without anomalous images.
+    **{f"threshold.{rate}": _or_null(RATE) for rate in ("recall", "precision", "f1")},
+    "threshold.f1_held_out": _or_null(SHARE),
+    "threshold.positives": Rule("a whole number of at least 0", lambda x: _is_count(x, least=0)),
     "threshold.negatives": COUNT,
 }
 OF_CRITERION = {"criterion": CRITERION}  # of detectors that were made before thresholds were kept

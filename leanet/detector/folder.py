@@ -102,11 +102,14 @@ def read_known(folder: Path, facts: dict) -> dict[str, np.ndarray]:
             expected = ", ".join(str(sizes.get(dim, dim)) for dim in dims)
             raise InputError(f"{file}: {name} is {found}, expected {kind} ({expected}); {MENDED}")
     labels, sample = known["labels"], known["sample"]
+    anomalous = facts["threshold"]["positives"] if "threshold" in facts else labels.sum()
     for name, expected, holds in (
         *((name, "numbers", np.isfinite(known[name]).all()) for name in ("margins", "statistics", "embeddings")),
         *((name, "places of images", _are_places(known[name], len(labels))) for name in ("sample", "gallery")),
         ("labels", "0 and 1", np.isin(labels, (0, 1)).all()),
-        ("sample", "images of both classes", len(np.unique(labels[sample % len(labels)])) == 2),
+        ("sample", "images of each class that there is", set(labels[sample % len(labels)]) == set(labels)),
+        ("labels", "normal images among them", (labels == 0).any()),
+        ("labels", "as many anomalous ones as at the threshold", labels.sum() == anomalous),
     ):
         if not holds:
             raise InputError(f"{file}: {name} is not as it must be, expected {expected}; {MENDED}")

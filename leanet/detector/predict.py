@@ -15,6 +15,7 @@ import numpy as np
 from leanet.core.errors import InputError
 from leanet.core.progress import Progress
 from leanet.core.text import no_formula, printable
+from leanet.detector.aside import Aside
 from leanet.detector.calibration import at_prevalence
 from leanet.detector.criterion import Criterion
 from leanet.detector.detector import Detector
@@ -35,11 +36,13 @@ def predict(
     prevalence: float | None,
     overlays: Path | None,
     fail_on_anomaly: bool,
+    aside: Aside | None = None,
     out: TextIO = sys.stdout,
 ) -> int:
     """Judge the images that `named` means (leanet.detector.reading.find), a line each to `out`.
 
     layout: table, csv or jsonl. criterion: in place of the detector's own. overlays: a folder for pictures.
+    aside: where unlike images go.
     Returns the exit status: with `fail_on_anomaly`, ANOMALOUS if an image is; else UNREADABLE if some could not be
     read; else 0.
 
@@ -69,13 +72,15 @@ def predict(
     with nullcontext() if out.isatty() else Progress(len(files), "predict") as progress:
         for judged, faults in judge.stream(files, prevalence=prevalence):
             of_each = judged.scores, judged.labels, judged.statistics, judged.maps, _each(judged.attention)
-            found = zip(*of_each, strict=False)
+            found = zip(*of_each, judge.unlike(judged.features) if aside else repeat(False), strict=False)
             for fault, (file, name) in zip(faults, place, strict=False):
                 if fault:
                     unreadable += 1
                     write({"file": str(file), "error": str(fault).removeprefix(printable(f"{file}: "))})
                 else:
-                    score, label, statistics, map_, attention = next(found)
+                    score, label, statistics, map_, attention, unlike = next(found)
+                    if unlike:
+                        aside.put(file)
                     write(
                         {
                             "file": str(file),
@@ -93,6 +98,8 @@ def predict(
             seen.append(judged.statistics)
             called += judged.labels.tolist()
     good = len(files) - unreadable
+    if aside:
+        print(aside, file=sys.stderr)
     return conclude(judge, np.concatenate(seen), good, sum(called), unreadable, fail_on_anomaly)
 
 
@@ -139,9 +146,11 @@ def conclude(
     Raises:
         InputError: no image could be read.
     """
-    for each in judge.drift(statistics):
-        if each.is_far:
-            print(f"warning: these images are not of the kind that the detector knows: {each}", file=sys.stderr)
+    far = [each for each in judge.drift(statistics) if each.is_far]
+    for each in far:
+        print(f"warning: these images are not of the kind that the detector knows: {each}", file=sys.stderr)
+    if far and not judge.known["labels"].any():
+        print("note: many anomalous images would look like that, too: the detector knows none", file=sys.stderr)
     if not good:
         raise InputError(f"none of {unreadable} could be read")
     print(

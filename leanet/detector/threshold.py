@@ -35,18 +35,21 @@ class Threshold:
 
     recall: of the anomalous images, those called so. false_alarms: of the normal ones. f1, precision: where
     anomalies are as frequent as among these images. f1_held_out: F1 with the threshold of each fold chosen on
-    the other folds; that of `f1` knows the images it is measured on, and is the better for it.
+    the other folds; that of `f1` knows the images it is measured on, and is the better for it. promised: what
+    holds of new images (leanet.detector.conformal); None by another criterion. Without anomalous images, all but
+    the false alarms is None.
     """
 
     criterion: str
     value: float
-    recall: Rate
+    recall: Rate | None
     false_alarms: Rate
-    precision: Rate
-    f1: Rate
-    f1_held_out: float
+    precision: Rate | None
+    f1: Rate | None
+    f1_held_out: float | None
     positives: int
     negatives: int
+    promised: str | None = None
 
     @classmethod
     def from_facts(cls, facts: dict) -> "Threshold":
@@ -61,20 +64,22 @@ class Threshold:
     @property
     def summary(self) -> str:
         """In one line, for the terminal."""
-        return (
-            f"threshold {self.value:.4f} ({self.criterion}): recall {self.recall}, "
-            f"false alarms {self.false_alarms}, F1 {self.f1}"
-        )
+        at = f"threshold {self.value:.4f} ({self.criterion})"
+        if self.recall is None:
+            return f"{at}: false alarms {self.false_alarms}, recall unknown"
+        return f"{at}: recall {self.recall}, false alarms {self.false_alarms}, F1 {self.f1}"
 
     @property
     def doubts(self) -> list[str]:
         """What these images are too few to tell, a sentence each."""
-        told = []
+        told = [self.promised] if self.promised else []
+        if self.recall is None:
+            told.append("how many anomalies it finds cannot be known: there was no anomalous image to try it on")
         for what, rate, count, kind in (
             ("recall", self.recall, self.positives, "anomalous"),
             ("false alarms", self.false_alarms, self.negatives, "normal"),
         ):
-            if not rate.is_wide:
+            if rate is None or not rate.is_wide:
                 continue
             from leanet.evaluation.rates import clopper_pearson  # loads scipy, for a sentence that few need
 

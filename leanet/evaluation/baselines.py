@@ -3,7 +3,8 @@
 `lab-histogram`: how often each colour occurs, and a random forest. `border-histogram`: the same of what surrounds
 the object alone, or of the outermost pixels: what it finds is a shortcut, such as another light.
 `map-threshold`: the anomaly map by itself, the unsupervised detector of section 3-1, with a threshold fitted on
-training images.
+training images. `map-one-class`: the map by how unlike those of normal images it is, which needs no anomalous
+image (leanet.color.one_class).
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 from skimage.color import rgb2lab
 from sklearn.ensemble import RandomForestClassifier
 
+from leanet.attention.rows import MAP_ONE_CLASS
 from leanet.core.arrays import ArrayFile
 from leanet.evaluation.rates import best_threshold
 
@@ -19,7 +21,7 @@ from leanet.evaluation.rates import best_threshold
 LAB_HISTOGRAM = "lab-histogram"
 BORDER_HISTOGRAM = "border-histogram"
 MAP_THRESHOLD = "map-threshold"
-BASELINES = (LAB_HISTOGRAM, BORDER_HISTOGRAM, MAP_THRESHOLD)
+BASELINES = (LAB_HISTOGRAM, BORDER_HISTOGRAM, MAP_THRESHOLD, MAP_ONE_CLASS)
 
 BINS = (4, 8, 8)  # of L*, a*, b*
 RARE = 1  # percent of pixels beyond each end of the bins' range; they count in the last bin

@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.metrics import precision_recall_curve
 
 from leanet.evaluation.rates import clopper_pearson, effective
-from leanet.evaluation.scores import THRESHOLD
+from leanet.evaluation.scores import THRESHOLD, Undefined
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,11 @@ class Counts:
     alarms: Count
 
     @property
-    def f1(self) -> float:
+    def f1(self) -> float | Undefined:
         """Of all folds together, which is there even where a fold's own is undefined."""
         found, alarms = self.found.hits, self.alarms.hits
+        if not self.found.total:
+            return Undefined("no anomalous image")
         return 2 * found / (found + alarms + self.found.total)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from leanet.core import files
+
 PREDICTIONS, HISTORY, ALTERED = "predictions.csv", "history.csv", "altered.csv"
 SCORES = "%.15g"  # six decimals would make all sure images rank alike
 
@@ -17,6 +19,17 @@ def write(predictions: pd.DataFrame, history: pd.DataFrame, folder: Path) -> Non
     """Write the predictions of a row, and the loss of its trainings by epoch (leanet.training.job.history)."""
     predictions.to_csv(folder / PREDICTIONS, index=False, float_format=SCORES)
     history.to_csv(folder / HISTORY, index=False, float_format="%.6g")
+
+
+def write_none(folder: Path) -> None:
+    """The same three files without a row, of a set that no row is trained on."""
+    with files.whole(folder) as empty:
+        for name, columns in (
+            (PREDICTIONS, ["path", "label", "fold", "point", "share", "score"]),
+            (ALTERED, ["path", "label", "kind", "fold", "point", "share", "score"]),
+            (HISTORY, ["fold", "point", "share", "epoch", "loss"]),
+        ):
+            pd.DataFrame(columns=columns).to_csv(empty / name, index=False)
 
 
 def read(folder: Path) -> pd.DataFrame:

@@ -10,13 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
-from sklearn.metrics import (
-    average_precision_score,
-    f1_score,
-    precision_score,
-    recall_score,
-    roc_auc_score,
-)
+from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
 from leanet.evaluation.comparison import Comparison, compare, mean_interval
 from leanet.evaluation.rates import best_threshold
@@ -109,10 +103,11 @@ def score_images(images: pd.DataFrame) -> dict[str, Score]:
     no_negative = Undefined("no normal image") if labels.all() else None
     constant = Undefined("all images score the same") if scores.nunique() == 1 else None
     none_called = None if called.any() else Undefined("no image is called anomalous")
+    precision, recall, f1, _ = precision_recall_fscore_support(labels, called, average="binary", zero_division=0)
     return {
-        "f1": no_positive or f1_score(labels, called, zero_division=0),
-        "precision": none_called or precision_score(labels, called),
-        "recall": no_positive or recall_score(labels, called),
+        "f1": no_positive or f1,
+        "precision": none_called or precision,
+        "recall": no_positive or recall,
         "auroc": no_positive or no_negative or constant or roc_auc_score(labels, scores),
         "average_precision": no_positive or constant or average_precision_score(labels, scores),
     }

@@ -84,7 +84,11 @@ def _border(images: ArrayFile | np.ndarray, labels: np.ndarray, groups: np.ndarr
     """Scores (N,) by the baseline border-histogram; each image by a forest that never saw it."""
     folds = min(FOLDS, *(len(np.unique(groups[labels == label])) for label in (0, 1)))
     if folds < 2:
-        raise InputError("a class has less than two images that can be read, or shows one thing alone")
+        normal, anomalous = ((labels == label).sum() for label in (0, 1))
+        raise InputError(
+            f"{normal} normal and {anomalous} anomalous images can be read; expected two or more of each, not all "
+            "of one group: both classes are compared"
+        )
     outermost = band(images.shape[1], BORDER)
     scores, fold_of = np.empty(len(labels)), assign_folds(labels, groups, folds, seed=0)
     for fold in range(folds):

@@ -44,18 +44,21 @@ def load(split: Path, maps: Path | None = None) -> Counterfactuals:
     """
     images = {kind: open_sealed(split / f"{kind}.npy", "split") for kind in KINDS}
     return Counterfactuals(
-        np.loadtxt(split / ASKED, int, ndmin=1),
+        np.array((split / ASKED).read_text().split(), int),
         images,
         {kind: open_sealed(maps / f"{kind}.npy", "anomaly_maps") for kind in KINDS} if maps else {},
     )
 
 
 def write(data: ImageSet, border: float, seed: int, folder: Path) -> None:
-    """Make those of the first repeat's test images, of each fold MOST of each class, in `folder`."""
+    """Make those of the first repeat's test images, of each fold MOST of each class, in `folder`.
+
+    None where there is no row of networks to ask (leanet.images.imageset.ImageSet.has_both).
+    """
     of_folds = []
-    for fold in range(data.folds_per_repeat):
+    for fold in range(data.folds_per_repeat if data.has_both else 0):
         of_folds.append(np.sort(data.examples(fold, positives=MOST, negatives=MOST)))
-    asked = np.concatenate(of_folds)
+    asked = np.concatenate([*of_folds, np.zeros(0, int)])
     np.savetxt(folder / ASKED, asked, "%d")
     arrays = {
         kind: ArrayFile.create(folder / f"{kind}.npy", np.uint8, (len(asked), *data.images.shape[1:]))

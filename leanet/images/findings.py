@@ -14,18 +14,19 @@ def describe(
     unread: dict[str, str],
     without: list[str],
     split: Split,
+    tested_in: np.ndarray,
 ) -> dict[str, object]:
     """What stage split found, for the report.
 
     groups: (N,) the group of each image. unread: why files were left out, by path. without: paths of images in
-    which no object was found.
+    which no object was found. tested_in: (N,) the fold of each image, from 0.
     """
     exact, near = ([[items[i].path, items[j].path] for i, j in pairs] for pairs in (found.exact, found.near))
     across = sum(items[i].label != items[j].label for i, j in found.near)
     shared = np.bincount(groups)
     shared = shared[shared > 1]
     masks = sum(item.mask is not None and item.mask not in unread for item in items)
-    remarks = []
+    remarks = _too_few(np.array([item.label for item in items]), tested_in, split)
     if unread:
         remarks.append(f"Left out, since they cannot be used: {first_few(list(unread.values()))}.")
     if masks:
@@ -47,6 +48,22 @@ def describe(
             f"Groups of images of one thing, {len(shared)}, with {shared.sum()} images: {told[split.groups]}."
         )
     return {"exact": exact, "near": near, "groups": len(shared), "left_out": unread, "remarks": remarks}
+
+
+def _too_few(labels: np.ndarray, tested_in: np.ndarray, split: Split) -> list[str]:
+    """What the images are too few for."""
+    anomalous, folds = len(np.unique(tested_in[labels == 1])), tested_in.max() + 1
+    remarks = []
+    if anomalous < 2:
+        there = "Anomalous images of one group alone" if anomalous else "Normal images alone"
+        remarks.append(
+            f"{there}: no network learns to tell both classes apart, and how many anomalies are found cannot be "
+            "known. The detector is the anomaly map alone."
+        )
+    if folds < split.folds:
+        of = "normal" if anomalous < 2 else "anomalous"
+        remarks.append(f"{folds} folds, not {split.folds}: there are no more {of} images, or groups of them.")
+    return remarks
 
 
 def _prepared(items: list[Item], without: list[str], split: Split) -> list[str]:

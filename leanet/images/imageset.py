@@ -68,6 +68,11 @@ class ImageSet:
         """(N,): the fold of the first repeat that each image is tested in."""
         return self.tested_in(0)
 
+    @cached_property
+    def has_both(self) -> bool:
+        """Whether each fold leaves normal and anomalous images to learn from: if not, no row is trained."""
+        return len(np.unique(self.first_tested_in[self.labels == 1])) > 1
+
     def around(self, image: int, border: float) -> np.ndarray:
         """Where the object of an image is not, bool (side, side) (leanet.images.preparation.outside)."""
         object_ = None if self.objects is None else self.objects[image] == 1
@@ -91,6 +96,11 @@ class ImageSet:
         tested = self.tested(fold)
         by_label = [tested[self.labels[tested] == label] for label in (1, 0)]
         return np.concatenate([by_label[0][:positives], by_label[1][:negatives]])
+
+
+def folds_of(manifest: pd.DataFrame) -> int:
+    """How many folds make one cross-validation of a set with this list of images."""
+    return int(manifest["repeat1"].max()) + 1
 
 
 def load(folder: Path) -> ImageSet:

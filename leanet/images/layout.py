@@ -7,6 +7,8 @@ Three layouts are understood, in this order:
 - MVTec AD: `train/good`, `test/good` and `test/<defect>`, masks as `ground_truth/<defect>/<name>_mask.png`.
 - `Positive/` (anomalous) and `Negative/` (normal), `Mask/` with masks of the same path and stem below it, and
   `Object/Positive/` and `Object/Negative/` with masks of the objects.
+
+Anomalous images may be missing: then it is `Negative/`, `train/good` or such an images.csv alone.
 """
 
 import csv
@@ -46,8 +48,8 @@ def read(root: Path) -> list[Item]:
     """The images under `root`, sorted by path.
 
     Raises:
-        InputError: the folder has none of the layouts, a class has no image, images.csv does not fit, or a name
-            is none that every table and program takes.
+        InputError: the folder has none of the layouts, no normal image, images.csv does not fit, or a name is none
+            that every table and program takes.
     """
     if not root.is_dir():
         what = "is a file" if root.exists() else "is not there"
@@ -58,9 +60,8 @@ def read(root: Path) -> list[Item]:
         found = _mvtec(root)
     else:
         found = _classes(root)
-    for label, name in enumerate(("normal", "anomalous")):
-        if not any(item.label == label for item in found):
-            raise InputError(f"{root}: no {name} image; expected some of both classes")
+    if not any(item.label == 0 for item in found):
+        raise InputError(f"{root}: no normal image; expected some, which the colouriser learns from")
     if unfit := [name for name in (str(root), *files(found)) if UNPRINTABLE.search(name)]:
         raise InputError(
             f"{root}: {first_few(unfit)}: expected names of UTF-8 without control characters; rename them"
@@ -112,13 +113,16 @@ def _classes(root: Path) -> list[Item]:
     found = []
     for label, name in enumerate(CLASSES):
         folder = folders.get(name.casefold())
+        if folder is None and label and not (others := _others(folders)):
+            continue  # normal images alone
         if folder is None:
+            there = f", but {first_few(others)}" if label else ""
             raise InputError(
-                f"{root}: no folder {name}/; expected Positive/ (anomalous) and Negative/ (normal), "
-                f"MVTec AD's train/good/ and test/, or {TABLE}"
+                f"{root}: no folder {name}/{there}; expected Positive/ (anomalous) and Negative/ (normal), "
+                f"Negative/ alone, MVTec AD's train/good/ and test/, or {TABLE}"
             )
         files = _images(folder, folder)
-        if not files:
+        if not files and not label:
             raise InputError(f"{folder}: no image; expected files ending in " + ", ".join(sorted(SUFFIXES)))
         for file in files:
             mask = masks.get(_stem(file)) if label else None
@@ -132,6 +136,16 @@ def _classes(root: Path) -> list[Item]:
                 )
             )
     return found
+
+
+def _others(folders: dict[str, Path]) -> list[str]:
+    """Folders of images that no layout knows: one of them may be a Positive/ with a slip of the pen."""
+    known = {name.casefold() for name in (*CLASSES, MASKS, OBJECTS)}
+    return [
+        f"{folder.name}/"
+        for name, folder in sorted(folders.items())
+        if name not in known and _images(folder, folder)
+    ]
 
 
 def _mvtec(root: Path) -> list[Item]:

@@ -5,13 +5,15 @@ from typing import Annotated, Literal
 
 from leanet.core.settings import Count, Rule, Seed
 
+Positives = Annotated[int, Rule("a whole number of at least 0", lambda n: n >= 0)]
+
 
 @dataclass(frozen=True)
 class Dataset:
     """A set of images and how many of them take part (Table 2)."""
 
     source: str  # a folder (leanet.images.layout), or a YAML file that describes the set (leanet.images.sources)
-    positives: Count | None  # anomalous images to sample; null takes all
+    positives: Positives | None  # anomalous images to sample; null takes all
     negatives: Count | None  # normal images to sample; null takes all
 
 

@@ -17,7 +17,7 @@ from leanet.core.settings import Count, Rule, Seed, parse, read
 from leanet.core.text import printable
 from leanet.images import catalogue, duplicates, layout, leaf
 from leanet.images.layout import CLASSES, MASKS, TABLE, Item, first_few
-from leanet.images.sampling import assign_folds, sample
+from leanet.images.sampling import possible_folds, sample
 from leanet.images.settings import Dataset, Split
 
 
@@ -60,28 +60,20 @@ def paper_counts(source: Path) -> tuple[int, int] | None:
     return paper.negatives, paper.positives
 
 
-def check(dataset: Dataset, split: Split) -> None:
+def check(dataset: Dataset, split: Split) -> tuple[int, int]:
     """Make sure, before anything is copied or decoded, that `dataset` can be sampled and cut into folds.
 
+    Returns how many normal and anomalous images of it take part.
+
     Raises:
-        InputError: more images are asked for than there are, or there are fewer of a class, or fewer groups, than
-            folds.
+        InputError: more images are asked for than there are, or there are too few groups of normal images.
     """
     items = _sample(dataset, split.seed)
     labels = np.array([item.label for item in items])
     together = split.groups == "together"
     groups = duplicates.groups(items, []) if together else np.arange(len(items))
-    assign_folds(labels, groups, split.folds, split.seed)
-
-
-def sampled(dataset: Dataset) -> tuple[int, int]:
-    """How many normal and anomalous images of `dataset` take part.
-
-    Raises:
-        InputError: more are asked for than there are.
-    """
-    labels = [item.label for item in _sample(dataset, seed=0)]
-    return labels.count(0), labels.count(1)
+    possible_folds(labels, groups, split.folds)
+    return int((labels == 0).sum()), int(labels.sum())
 
 
 def _sample(dataset: Dataset, seed: int) -> list[Item]:

@@ -2,6 +2,7 @@
 
 import textwrap
 
+from leanet.attention.rows import MAP_ONE_CLASS
 from leanet.detector.detector import Detector
 from leanet.detector.threshold import Threshold
 
@@ -14,29 +15,31 @@ def card(detector: Detector) -> str:
     facts, at = detector.facts, detector.threshold
     came = facts["provenance"]
     images = came["images"]
-    measured = _figure(facts["cross_validation"]["f1"])
+    alone = facts["row"] == MAP_ONE_CLASS
     attends = f" at attention point {facts['point']}" if facts["attends"] else ""
-    network = f"({facts['row']}{attends})"
     if facts["kind"] == "light":
-        what = f"one network {network} with a colouriser, trained on all images"
+        what = f"one network ({facts['row']}{attends}) with a colouriser, trained on all images"
         measured_on = "networks that were trained alike, each on all folds but one"
         networks = (
             ", and that one network differs from the next: the log-odds of recall by a deviation of "
             f"{at.recall.networks:.2f}, those of false alarms by {at.false_alarms.networks:.2f}"
         )
     else:
-        what = f"the mean of {len(facts['members'])} networks {network} with a colouriser each, one a fold"
+        several = "colourisers" if alone else f"networks ({facts['row']}{attends}) with a colouriser each"
+        what = f"the mean of {len(facts['members'])} {several}, one a fold"
         measured_on, networks = "its single networks", ", not how much one network differs from the next"
     counts = f"{images['positives']} of {images['positives'] + images['negatives']} images"
     seen = " and what the network attends to" if facts["attends"] else ""
+    what += ", that judges by how unlike those of normal images the anomaly map is" if alone else ""
+    score = "a score, how unlike the normal images it is" if alone else "the probability that it is anomalous"
     about = (
-        "An image goes in; out come the probability that it is anomalous, a label, the anomaly map (ΔE₀₀ between "
-        f"the image and its recoloured self){seen}. It is {what}, by LEA-Net (Katafuchi & Tokunaga, "
-        "arXiv 2109.05493)."
+        f"An image goes in; out come {score}, a label, the anomaly map (ΔE₀₀ between the image and its recoloured "
+        f"self){seen}. It is {what}, by LEA-Net (Katafuchi & Tokunaga, arXiv 2109.05493)."
     )
+    prevalence = f" F1 and precision hold where {counts} are anomalous." if at.f1 else ""
     how_far = (
         f"Threshold {at.value:.4f}, by the criterion {at.criterion}. Intervals are of 95 % and know how many "
-        f"images there were{networks}. F1 and precision hold where {counts} are anomalous. The figures are those "
+        f"images there were{networks}.{prevalence} The figures are those "
         f"of {measured_on}; the detector itself was never measured on images of its own: all were used."
     )
     doubts = "".join(f"\n**{doubt[0].upper()}{doubt[1:]}.**\n" for doubt in detector.doubts)
@@ -63,9 +66,7 @@ tags: [anomaly-detection, color, lea-net]
 
 Of images that the network had not seen, cross-validated:
 
-| F1 of the row, at the larger output | {measured} |
-|---|---|
-{_table(at)}
+{_table(facts["cross_validation"]["f1"], at)}
 {textwrap.fill(how_far, 110, break_on_hyphens=False)}
 {doubts}
 ## How it was chosen
@@ -74,13 +75,11 @@ Of images that the network had not seen, cross-validated:
 
 ## The probability
 
-Platt's sigmoid of the networks' margins, fitted to the same unseen images. It holds where anomalies are as
-frequent as there ({detector.calibration.prevalence:.1%}); `--prevalence` gives it for another share.
+{textwrap.fill(_probability(detector.calibration.prevalence), 110)}
 
 ## Where it ends
 
-It knows what is anomalous in these images. `predict` warns when new images are of other light or colour; it does
-not know any other change. Anomalies of shape without colour are not what the maps show.
+{textwrap.fill(_ends(alone), 110)}
 
 ## Where it comes from
 
@@ -93,8 +92,37 @@ Code of commit `{came["git_commit"] or "none"}`, the last that changed it{
 {lock}"""
 
 
+def _ends(alone: bool) -> str:
+    knows = (
+        "what is normal in these images, and no anomalous one" if alone else "what is anomalous in these images"
+    )
+    return (
+        f"It knows {knows}. `predict` warns when new images are of other light or colour; it does not know any "
+        "other change. Anomalies of shape without colour are not what the maps show."
+    )
+
+
+def _probability(prevalence: float | None) -> str:
+    if prevalence is None:
+        return (
+            "There is none: no anomalous image was there to fit it to. The score is a sigmoid of how many "
+            "deviations the map is above the mean of normal ones, "
+            "0.5 where it is as unlike as the most unlike of them."
+        )
+    return (
+        "Platt's sigmoid of the networks' margins, fitted to the same unseen images. It holds where anomalies are "
+        f"as frequent as there ({prevalence:.1%}); `--prevalence` gives it for another share. The report has the "
+        "scores before it, so that its 0.5 is another line than the threshold above."
+    )
+
+
 def _choice(facts: dict) -> str:
     """Which others there were, and that the figures of the chosen one flatter it."""
+    if facts["row"] == MAP_ONE_CLASS:
+        return (
+            "There was nothing to choose by: a network that learns to tell both classes apart takes anomalous "
+            "images, of two groups or more."
+        )
     rows = [(row, each, f"{each['parameters']:,}") for row, each in facts["candidates"].items()]
     rows += [(f"{name} (baseline, no network)", each, "") for name, each in facts["baselines"].items()]
     said = [
@@ -126,11 +154,14 @@ def _figure(numbers: dict[str, float | str]) -> str:
     return f"{numbers['mean']:.3f} ± {numbers['deviation']:.3f}"
 
 
-def _table(at: Threshold) -> str:
-    held_out = f"| F1, each fold at a threshold from the others | {at.f1_held_out:.3f} |\n"
+def _table(of_row: dict[str, float | str], at: Threshold) -> str:
+    of_all = "" if "undefined" in of_row else f"| F1 of the row, at the larger output | {_figure(of_row)} |\n"
+    held_out = f"| F1, each fold at a threshold from the others | {at.f1_held_out:.3f} |\n" if at.f1 else ""
     return (
-        "".join(
-            f"| {name}, at the threshold below | {rate} |\n"
+        "| | |\n|---|---|\n"
+        + of_all
+        + "".join(
+            f"| {name}, at the threshold below | {'unknown' if rate is None else rate} |\n"
             for name, rate in (
                 ("recall", at.recall),
                 ("false alarms", at.false_alarms),

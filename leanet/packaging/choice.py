@@ -9,6 +9,7 @@ import torch
 
 from leanet.attention import rows as row_names
 from leanet.attention.leanet import build
+from leanet.attention.rows import MAP_ONE_CLASS
 from leanet.core import paths
 from leanet.core.errors import InputError
 from leanet.evaluation import predictions
@@ -39,6 +40,8 @@ class Choice:
     @cached_property
     def border(self) -> float | None:
         """The AUROC of the baseline border-histogram, if by it the border tells the classes apart."""
+        if BORDER_HISTOGRAM not in self.scores:
+            return None
         auroc = self.scores[BORDER_HISTOGRAM].auroc
         return round(auroc.mean, 2) if border_tells(auroc) else None
 
@@ -63,8 +66,15 @@ class Choice:
                     "difference": str(theirs.against(ours)),
                 }
                 for name in BASELINES
+                if name in self.scores and name != self.row
             },
         }
+
+
+def only_map(dataset: str, folds: int) -> Choice:
+    """The map alone, where no row is trained (leanet.images.imageset.ImageSet.has_both)."""
+    scores = score_row(predictions.read(paths.cv(dataset, MAP_ONE_CLASS)), folds)
+    return Choice(MAP_ONE_CLASS, 0, [0], {MAP_ONE_CLASS: scores}, {})
 
 
 def choose(package: Package, rows: list[str], dataset: str, folds: int, side: int) -> Choice:

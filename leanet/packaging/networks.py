@@ -11,11 +11,13 @@ import numpy as np
 from torch import Tensor
 
 from leanet.attention.cells import Cell, jobs
+from leanet.attention.rows import MAP_ONE_CLASS
 from leanet.attention.settings import TrainLEANet
 from leanet.color import fancy_pca
 from leanet.color.anomaly_map import make_maps
 from leanet.color.colorize import job
 from leanet.color.left_out import colourisers, name, of_tested
+from leanet.color.one_class import OneClass
 from leanet.color.settings import Augment, TrainUNet
 from leanet.color.unet import UNet
 from leanet.core import device as devices
@@ -37,7 +39,10 @@ Weights = list[list[dict[str, Tensor]]]  # of networks, those of colouriser and 
 
 @dataclass(frozen=True)
 class Networks:
-    """Trains the networks of `row` at `point` (0: none), or looks up those that are kept."""
+    """Trains the networks of `row` at `point` (0: none), or looks up those that are kept.
+
+    In place of a row's network, MAP_ONE_CLASS has what is known of the maps of normal images.
+    """
 
     row: str
     point: int
@@ -60,10 +65,10 @@ class Networks:
         folds = range(self.data.folds_per_repeat)
         maps = {fold: imageset.load_maps(paths.maps(self.dataset), fold, self.data) for fold in folds}
         altered = counterfactuals.load(paths.split(self.dataset), paths.maps(self.dataset))
-        outcomes = self._run(self._jobs(maps, altered=altered))
+        networks, outcomes = self._judges(maps, altered=altered)
         testers = [name(of_tested(self.data, fold, self.train_unet.out_of_sample)) for fold in folds]
         colourisers = [read(paths.unet(self.dataset) / f"{each}.safetensors") for each in testers]
-        return [list(pair) for pair in zip(colourisers, _weights(outcomes), strict=True)], outcomes
+        return [list(pair) for pair in zip(colourisers, networks, strict=True)], outcomes
 
     def light(self) -> tuple[list[dict[str, Tensor]], list[str]]:
         """The weights of colouriser and network, and the keys of both trainings."""
@@ -79,10 +84,18 @@ class Networks:
             for batch, made in self._own_maps(colouriser):
                 maps[batch] = made
             beyond = len(data.folds)  # a fold that tests no image, and trains on all
-            network = self._run(self._jobs({beyond: maps}))
+            (network,), outcomes = self._judges({beyond: maps})
         finally:
             file.unlink(missing_ok=True)
-        return [colouriser, *_weights(network)], [*unet.keys, *network.keys]
+        return [colouriser, network], [*unet.keys, *outcomes.keys]
+
+    def _judges(self, maps: dict[int, ArrayFile], **options) -> tuple[list[dict[str, Tensor]], Outcomes]:
+        """By fold, the weights of what judges by the maps, and what its training came to, if it is trained."""
+        if self.row == MAP_ONE_CLASS:
+            fitted = [OneClass.fit(of_fold, self.data.normals(fold)) for fold, of_fold in maps.items()]
+            return [each.state_dict() for each in fitted], Outcomes([])
+        outcomes = self._run(self._jobs(maps, **options))
+        return _weights(outcomes), outcomes
 
     def _own_maps(self, colouriser: dict[str, Tensor]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """A batch of images at a time, and their maps to train on.

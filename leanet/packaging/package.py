@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors.numpy import save as save_arrays
 from torch import Tensor
 
+from leanet.attention.rows import MAP_ONE_CLASS
 from leanet.color.lab import from_bytes
 from leanet.core import paths
 from leanet.core.arrays import ArrayFile
@@ -23,7 +24,7 @@ from leanet.detector.calibration import Calibration
 from leanet.detector.choosing import choose
 from leanet.detector.criterion import Criterion
 from leanet.detector.drift import statistics
-from leanet.detector.ensemble import PARTS, Ensemble, Member, joined, mean, mean_color, member_of
+from leanet.detector.ensemble import PARTS, AnyMember, Ensemble, joined, mean, mean_color, member_of
 from leanet.detector.folder import GRAPH, KNOWN
 from leanet.images.imageset import ImageSet
 from leanet.packaging.export import metadata
@@ -51,7 +52,9 @@ def assemble(
     facts = facts | {"side": data.side}
     folds = [member_of(facts, each) for each in weights]
     margins = _out_of_fold([_ready(member, device) for member in folds], data, device)
-    calibration = Calibration.fit(margins, data.labels)
+    alone = facts["row"] == MAP_ONE_CLASS
+    # Of the map alone, a score says how unlike an image is, and is no probability: no anomalous image gave one.
+    calibration = Calibration(1, 0, None) if alone else Calibration.fit(margins, data.labels)
     members = folds if light is None else [member_of(facts, light)]
     labels, in_folds = data.labels.astype(np.uint8), data.first_tested_in.astype(np.int16)
     groups = data.manifest["group"].to_numpy(np.int32)
@@ -59,7 +62,7 @@ def assemble(
     criterion, one_network = Criterion.parse(facts["criterion"]), light is not None
     threshold = choose(criterion, scores, labels, in_folds, groups, one_network=one_network)
     facts |= {
-        "attends": members[0].network.external is not None,
+        "attends": members[0].attends,
         "calibration": vars(calibration),
         "threshold": threshold.facts,
         "images": data.manifest["path"].tolist(),
@@ -105,11 +108,11 @@ def save(
     (folder / paths.FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _ready(member: Member, device: torch.device) -> Member:
+def _ready(member: AnyMember, device: torch.device) -> AnyMember:
     return member.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
-def _weights(member: Member) -> list[dict[str, Tensor]]:
+def _weights(member: AnyMember) -> list[dict[str, Tensor]]:
     """Of PARTS, on the CPU."""
     return [
         {
@@ -120,7 +123,7 @@ def _weights(member: Member) -> list[dict[str, Tensor]]:
     ]
 
 
-def _out_of_fold(members: list[Member], data: ImageSet, device: torch.device) -> np.ndarray:
+def _out_of_fold(members: list[AnyMember], data: ImageSet, device: torch.device) -> np.ndarray:
     """Margins (N,), each image's by the member of the fold it is tested in."""
     margins = np.empty(len(data.labels), np.float32)
     busy = [Lock() for _ in members]
@@ -161,7 +164,7 @@ def _thumbnails(images: np.ndarray) -> np.ndarray:
     return np.stack([np.asarray(Image.fromarray(image).resize((side, side))) for image in images])
 
 
-def _own(members: list[Member], images: np.ndarray, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
+def _own(members: list[AnyMember], images: np.ndarray, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
     """What the detector itself finds in images: statistics (K, 4), and features (K, D)."""
     busy = [Lock() for _ in members]
 

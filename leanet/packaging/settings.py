@@ -12,8 +12,8 @@ Kind = Literal["light", "ensemble"]
 class Package:
     """What becomes the detector."""
 
-    kind: Kind  # one network, looked through once, or those of all folds, looked through in every view
+    kind: Kind  # one network, looked through once, or, always of normal images alone, those of all folds
     dataset: str | None  # null: the first of datasets
     row: str | None  # null: the best by average precision, or a simpler one that is as good
     point: Point | None  # null: the best by F1
-    criterion: str  # of the threshold (leanet.detector.criterion)
+    criterion: str | None  # of the threshold (leanet.detector.criterion); null: its default

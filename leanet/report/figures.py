@@ -32,9 +32,10 @@ def draw(results: Results, data: ImageSet, std: float, to: Path) -> dict[str, Pa
         "Fancy PCA: training normals as the U-Net sees them": to / f"{name}-augment.png",
     }
     maps, set_, drawn = files.values()
-    altered = to / f"{name}-altered.png"
-    files["Images that ask where a network looks: the object blurred away; other surroundings"] = altered
-    _draw_altered(name, data, altered)
+    if data.has_both:
+        altered = to / f"{name}-altered.png"
+        files["Images that ask where a network looks: the object blurred away; other surroundings"] = altered
+        _draw_altered(name, data, altered)
     _draw_maps(name, data, maps)
     overview.draw(data, results.findings, set_)
     _draw_augmented(name, data, std, drawn)

@@ -39,6 +39,8 @@ def draw(data: ImageSet, findings: dict, file: Path) -> None:
     scatter, *histograms = spreads.subplots(1, 3)
     for label, (name, color) in enumerate(CLASSES):
         members = np.flatnonzero(manifest["label"] == label)
+        if not len(members):
+            continue
         shown = members[np.linspace(0, len(members) - 1, min(SHOWN, len(members))).astype(int)]
         for axis, i in zip(grid[label], shown, strict=False):
             axis.imshow(images[i])

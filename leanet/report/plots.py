@@ -67,7 +67,7 @@ def _confusion(results: Results, figure: Figure) -> bool:
     for axis, (row, counts) in zip(axes.flat, results.counts.items(), strict=False):
         found, alarms = counts.found, counts.alarms
         table = np.array([[found.hits, found.total - found.hits], [alarms.hits, alarms.total - alarms.hits]])
-        axis.imshow(table / table.sum(axis=1, keepdims=True), cmap="Blues", vmin=0, vmax=1.5)
+        axis.imshow(table / np.maximum(1, table.sum(axis=1, keepdims=True)), cmap="Blues", vmin=0, vmax=1.5)
         for (down, across), count in np.ndenumerate(table):
             axis.text(across, down, str(count), ha="center", va="center")
         axis.axis("on")

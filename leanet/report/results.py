@@ -9,7 +9,7 @@ import pandas as pd
 from leanet.attention import rows
 from leanet.core import paths
 from leanet.evaluation import predictions
-from leanet.evaluation.baselines import BASELINES, BORDER_HISTOGRAM, LAB_HISTOGRAM, MAP_THRESHOLD
+from leanet.evaluation.baselines import BASELINES, BORDER_HISTOGRAM, LAB_HISTOGRAM, MAP_ONE_CLASS, MAP_THRESHOLD
 from leanet.evaluation.comparison import Comparison
 from leanet.evaluation.counts import Counts, count
 from leanet.evaluation.scores import Figure, RowScores, Score, Undefined, at_points, score_cells, score_row
@@ -21,6 +21,8 @@ from leanet.training.settings import Recipe
 @dataclass(frozen=True)
 class Results:
     """One data set's results; rows are those of params.yaml in its order, behind them the baselines.
+
+    Of a set without anomalous images to learn from there is the baseline that needs none alone.
 
     recipe: how all rows were trained; rows of two recipes never meet in one table.
     findings: what stage split found in the images (leanet.images.findings). predictions: each row's at the chosen
@@ -51,12 +53,20 @@ class Results:
     @property
     def primary(self) -> str:
         """The row whose difference to its plain ADN was named beforehand: the last one of params.yaml's rows."""
-        return [row for row in self.scores if row not in BASELINES][-1]
+        return [MAP_ONE_CLASS, *(row for row in self.scores if row not in BASELINES)][-1]
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is a row of networks."""
+        return self.primary != MAP_ONE_CLASS
 
     @cached_property
     def suspects(self) -> pd.DataFrame:
         """Images that may be mislabelled, by all rows of networks and the colours of the whole image together."""
-        rows_ = [row for row in self.predictions if row not in (BORDER_HISTOGRAM, MAP_THRESHOLD)]
+        unfit = (BORDER_HISTOGRAM, MAP_THRESHOLD, MAP_ONE_CLASS)
+        rows_ = [row for row in self.predictions if row not in unfit]
+        if not rows_:
+            return self.predictions[MAP_ONE_CLASS].iloc[:0]
         return suspects(self.predictions[row] for row in rows_)
 
     @property
@@ -89,26 +99,29 @@ def plain(row: str) -> str | None:
     return None if row in BASELINES else rows.parts(row).adn
 
 
-def load(dataset: str, row_names: list[str], swept_rows: list[str], *, recipe: Recipe, folds: int) -> Results:
-    """Read the results of `dataset`; folds: of one cross-validation."""
-    names = (*row_names, *BASELINES)
-    full = {row: predictions.read(paths.cv(dataset, row)) for row in names}
+def load(dataset: str, row_names: list[str], swept_rows: list[str], *, recipe: Recipe) -> Results:
+    """Read the results of `dataset`."""
+    manifest = imageset.read_manifest(paths.split(dataset))
+    folds = imageset.folds_of(manifest)
+    full = {row: predictions.read(paths.cv(dataset, row)) for row in (*row_names, *BASELINES)}
+    full = {row: table for row, table in full.items() if len(table)}
+    networks = [row for row in row_names if row in full]
     scores = {row: score_row(table, folds) for row, table in full.items()}
     places = json.loads(paths.localization(dataset).read_text())
     return Results(
         dataset=dataset,
         recipe=recipe,
-        manifest=imageset.read_manifest(paths.split(dataset)),
+        manifest=manifest,
         findings=json.loads(paths.findings(dataset).read_text(encoding="utf-8")),
         folds=folds,
         scores=scores,
-        predictions={row: at_points(full[row], scores[row].points) for row in names},
+        predictions={row: at_points(table, scores[row].points) for row, table in full.items()},
         altered={
             row: at_points(predictions.read_altered(paths.cv(dataset, row)), scores[row].points)
-            for row in row_names
+            for row in networks
         },
-        points={row: _by_point(full[row], folds) for row in names},
-        history={row: predictions.read_history(paths.cv(dataset, row)) for row in row_names},
+        points={row: _by_point(table, folds) for row, table in full.items()},
+        history={row: predictions.read_history(paths.cv(dataset, row)) for row in networks},
         sweep=_sweep(dataset, swept_rows, full, folds),
         localization={
             name: Figure(tuple(_score(place[name]) for place in places), folds)
@@ -135,6 +148,8 @@ def _sweep(
     curves = {}
     for row in (*swept_rows, *BASELINES):
         swept = predictions.read(paths.sweep(dataset, row))
+        if not len(swept):
+            continue
         point = swept["point"].iloc[0]
         both = pd.concat([full[row][full[row]["point"] == point], swept])
         positives = full[row].drop_duplicates("path")["label"].mean()

@@ -2,7 +2,7 @@
 
 from leanet.attention import rows
 from leanet.core.text import markdown as escaped
-from leanet.evaluation.baselines import BASELINES, BORDER_HISTOGRAM, LAB_HISTOGRAM, MAP_THRESHOLD
+from leanet.evaluation.baselines import BASELINES, BORDER_HISTOGRAM, LAB_HISTOGRAM, MAP_ONE_CLASS, MAP_THRESHOLD
 from leanet.evaluation.comparison import Comparison
 from leanet.evaluation.scores import Figure, Undefined, changed, score_cells
 from leanet.report import paper
@@ -26,6 +26,7 @@ NAMES = {
     LAB_HISTOGRAM: "L*a*b* histogram, random forest",
     BORDER_HISTOGRAM: "the border alone, L*a*b* histogram",
     MAP_THRESHOLD: "anomaly map alone, threshold",
+    MAP_ONE_CLASS: "anomaly map alone, one class",
 }
 NOT_RUN = "not run"
 
@@ -84,7 +85,7 @@ def counts_table(results: Results) -> Table:
 def f1_table(results: Results) -> Table:
     """The table that is the answer."""
     lines = []
-    for row, s in results.scores.items():
+    for row, s in results.scores.items() if results.positives else ():
         lines.append(
             {
                 "row": named(results, row),

@@ -13,6 +13,8 @@ LEVEL = 0.05
 
 def summary(results: Results) -> str:
     """The result in one sentence, of the primary row (leanet.report.results.Results.primary)."""
+    if not results.trained:
+        return _from_normals(results)
     row = results.primary
     others = [
         (f"plain {named(results, plain(row))}", plain(row)),
@@ -30,6 +32,15 @@ def summary(results: Results) -> str:
     return "; ".join([f"{found} and {alarms}", *told]) + "."
 
 
+def _from_normals(results: Results) -> str:
+    """The result where no row of networks is there."""
+    own = results.counts[results.primary]
+    alarms = f"The anomaly map alone raises {_alarms(own) or 'no false alarm'} on {own.alarms.total} normal images"
+    if not own.found.total:
+        return f"{alarms}; how many anomalies it finds cannot be known, since there is no anomalous image."
+    return f"{alarms}, and finds {own.found}; more cannot be known from so few anomalous images."
+
+
 def _finds(counts: Counts) -> str:
     hits, total = counts.found.hits, counts.found.total
     return f"{f'all {hits}' if hits == total else hits or 'none'}, with {_alarms(counts) or 'no false alarm'}"
@@ -43,6 +54,8 @@ def _alarms(counts: Counts) -> str:
 
 def remarks(results: Results) -> list[str]:
     """What else the tables say, a sentence each: of shortcuts, and of the differences between rows."""
+    if not results.trained:
+        return []
     said = [border_shortcut(results.scores[BORDER_HISTOGRAM].auroc)]
     primary = results.primary
     asked = [

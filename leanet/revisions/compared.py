@@ -11,10 +11,9 @@ from leanet.report.table import Table
 from leanet.report.tables import title
 from leanet.revisions import changes
 from leanet.revisions.revision import Revision
-from leanet.revisions.versus import SCORES, Difference, Versus, versus
+from leanet.revisions.versus import KINDS, SCORES, Difference, Versus, versus
 
 MOST = 10  # names in a list of a text
-KINDS = ("normal", "anomalous")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from leanet.revisions import changes
 from leanet.revisions.revision import Revision
 
 LEVEL = 0.05
+KINDS = ("normal", "anomalous")
 SCORES = {  # by their names in leanet.evaluation.scores.RowScores
     "average_precision": "average precision",
     "tuned_f1": "F1, tuned threshold",
@@ -37,12 +38,15 @@ class Result:
         Raises:
             InputError: a part of it is nowhere.
         """
-        manifest = revision.file(paths.split(dataset) / "manifest.csv").parent
+        manifest = imageset.read_manifest(revision.file(paths.split(dataset) / "manifest.csv").parent)
+        # Not every baseline was there from the beginning.
+        there = [name for name in BASELINES if paths.cv(dataset, name) in revision.outs]
         tables = {
             row: predictions.read(revision.file(paths.cv(dataset, row) / predictions.PREDICTIONS).parent)
-            for row in (*revision.params["rows"], *BASELINES)
+            for row in (*revision.params["rows"], *there)
         }
-        return cls(imageset.read_manifest(manifest), tables, revision.params["split"]["folds"])
+        trained = {row: table for row, table in tables.items() if len(table)}
+        return cls(manifest, trained, imageset.folds_of(manifest))
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,20 @@ class Versus:
 
     @property
     def paired(self) -> bool:
-        """Whether both were tested in the same folds, but for images that are not in both."""
-        return self.before.folds == self.after.folds and self.images.same_folds(self.after.folds)
+        """Whether both were tested in the same folds, but for images that are not in both.
+
+        Without images of both classes that both have, there is nothing to pair.
+        """
+        both = self.images.same_label["label after"].nunique() == 2
+        return both and self.before.folds == self.after.folds and self.images.same_folds(self.after.folds)
 
     @property
     def pairing(self) -> str:
         """How the scores are compared, in words."""
         images = self.images
+        if missing := {0, 1} - set(images.same_label["label after"]):
+            kinds = " and no ".join(KINDS[label] for label in sorted(missing))
+            return f"no {kinds} image is in both, with that label, so nothing can be paired"
         if not self.paired:
             return (
                 "the folds are others, so nothing can be paired: the intervals are wider than a paired test's "

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from leanet.core.errors import InputError
 from leanet.detector import overlay
+from leanet.detector.aside import Aside
 from leanet.detector.detector import Detector, Judged
 from leanet.images.decoding import picture
 from leanet.service import limits
@@ -35,7 +36,10 @@ class Answer(BaseModel):
     """What the detector finds in one image. What `pictures` does not ask for is not there."""
 
     file: str | None = Field(None, description="its name in the form; not there without a form")
-    score: float = Field(description="probability that it is anomalous, 0 to 1")
+    score: float = Field(
+        description="probability that it is anomalous, 0 to 1; by a detector that knows normal images alone, how "
+        "unlike them it is"
+    )
     anomalous: bool = Field(description="whether the score is above the threshold")
     threshold: float
     map_p99: float = Field(description="99th percentile of the anomaly map, ΔE₀₀")
@@ -62,23 +66,41 @@ class Results(BaseModel):
     results: list[Answer | Fault]
 
 
-def answers(detector: Detector, images: Sequence[bytes], pictures: Pictures) -> Iterator[Answer | InputError]:
-    """What the detector finds in each of the images, or why one cannot be read, in their order."""
+def answers(
+    detector: Detector, images: Sequence[bytes], pictures: Pictures, aside: Aside | None = None
+) -> Iterator[Answer | InputError]:
+    """What the detector finds in each of the images, or why one cannot be read, in their order.
+
+    aside: where those go that it knows nothing alike of.
+    """
     place = iter(images)
     for judged, faults in detector.stream(images, most_pixels=limits.MAX_PIXELS):
         found = iter(range(len(judged.scores)))
+        unlike = detector.unlike(judged.features) if aside else None
         for fault, content in zip(faults, place, strict=False):
-            yield fault or _answer(detector, content, judged, next(found), pictures)
+            if fault:
+                yield fault
+                continue
+            at = next(found)
+            if aside and unlike[at]:
+                aside.put(content)
+            yield _answer(detector, content, judged, at, pictures)
 
 
-def write(detector: Detector, names: Sequence[str], images: Sequence[bytes], pictures: Pictures) -> IO[bytes]:
+def write(
+    detector: Detector,
+    names: Sequence[str],
+    images: Sequence[bytes],
+    pictures: Pictures,
+    aside: Aside | None = None,
+) -> IO[bytes]:
     """The Results for files of these names, as a file of JSON to be read from its start.
 
     Images with their pictures may be much longer than the files, so that no more than KEPT is held in memory.
     """
     file = SpooledTemporaryFile(max_size=limits.KEPT)  # noqa: SIM115 (whoever reads it closes it)
     file.write(b'{"results":[')
-    for at, (name, found) in enumerate(zip(names, answers(detector, images, pictures), strict=True)):
+    for at, (name, found) in enumerate(zip(names, answers(detector, images, pictures, aside), strict=True)):
         if isinstance(found, InputError):
             result = Fault(file=name, error=str(found).removeprefix(f"image {at}: "))
         else:

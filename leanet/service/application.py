@@ -7,6 +7,7 @@ import asyncio
 import io
 import secrets
 import socket
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from functools import partial
 from ipaddress import ip_address
@@ -23,6 +24,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import Receive, Scope, Send
 
 from leanet.core.errors import InputError
+from leanet.detector.aside import Aside
 from leanet.detector.detector import Detector
 from leanet.images.decoding import FORMATS
 from leanet.service import answer, arrival, limits
@@ -114,11 +116,13 @@ def own(request: Request) -> None:
         raise HTTPException(403, "a page of another site asks; a proxy in front of this server needs https")
 
 
-def application(detector: Detector, token: str | None = None, hosts: list[str] | None = None) -> FastAPI:
+def application(
+    detector: Detector, token: str | None = None, hosts: list[str] | None = None, aside: Aside | None = None
+) -> FastAPI:
     """The page at /, the API below /api, its description at /openapi.json.
 
     token: what requests to the API must bear; None asks for none. hosts: names that the server answers to, so that
-    no other site's page can reach it by a name of its own; None: all.
+    no other site's page can reach it by a name of its own; None: all. aside: where unlike images go.
     """
     turn, intake = asyncio.Lock(), Intake()
 
@@ -128,6 +132,7 @@ def application(detector: Detector, token: str | None = None, hosts: list[str] |
 
     asked = [Depends(own), Depends(allowed)]
     app = FastAPI(title="LEA-Net detector", docs_url=None, redoc_url=None)  # those pages load from the network
+    app.state.asked = asked  # for who extends it
     if hosts:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
 
@@ -153,11 +158,8 @@ def application(detector: Detector, token: str | None = None, hosts: list[str] |
         return Health()
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
-    def page() -> str:
-        html = (HERE / "serve.html").read_text(encoding="utf-8")
-        for mark, files in (("/* style */", STYLES), ("/* script */", SCRIPTS)):
-            html = html.replace(mark, "\n".join(file.read_text(encoding="utf-8") for file in files))
-        return html
+    def front() -> str:
+        return page(HERE / "serve.html", STYLES, SCRIPTS)
 
     @app.get("/api/detector", dependencies=asked)
     def about() -> About:
@@ -169,7 +171,7 @@ def application(detector: Detector, token: str | None = None, hosts: list[str] |
             side=detector.side,
             threshold=at.value,
             criterion=at.criterion,
-            recall=str(at.recall),
+            recall="unknown" if at.recall is None else str(at.recall),
             false_alarms=str(at.false_alarms),
             doubts=detector.doubts,
             git_commit=detector.facts["provenance"]["git_commit"],
@@ -194,10 +196,18 @@ def application(detector: Detector, token: str | None = None, hosts: list[str] |
             with intake.room() as take:
                 sent = await arrival.receive(request, take)
                 async with turn:
-                    file = held.enter_context(await asyncio.to_thread(_answered, detector, sent, pictures))
+                    file = held.enter_context(await asyncio.to_thread(_answered, detector, sent, pictures, aside))
             return Reading(file, held.pop_all())
 
     return app
+
+
+def page(html: Path, styles: Iterable[Path], scripts: Iterable[Path]) -> str:
+    """A page with all that it needs in it."""
+    text = html.read_text(encoding="utf-8")
+    for mark, files in (("/* style */", styles), ("/* script */", scripts)):
+        text = text.replace(mark, "\n".join(file.read_text(encoding="utf-8") for file in files))
+    return text
 
 
 class Reading(StreamingResponse):
@@ -213,15 +223,15 @@ class Reading(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-def _answered(detector: Detector, sent: Sent, pictures: Pictures) -> IO[bytes]:
+def _answered(detector: Detector, sent: Sent, pictures: Pictures, aside: Aside | None) -> IO[bytes]:
     """The answer for one image, or the results for a form of them.
 
     Raises:
         HTTPException: 415, the one image cannot be read.
     """
     if sent.names is not None:
-        return answer.write(detector, sent.names, sent.images, pictures)
-    (found,) = answer.answers(detector, sent.images, pictures)
+        return answer.write(detector, sent.names, sent.images, pictures, aside)
+    (found,) = answer.answers(detector, sent.images, pictures, aside)
     if isinstance(found, InputError):
         raise HTTPException(415, str(found).removeprefix("image 0: "))
     return io.BytesIO(found.model_dump_json(exclude_none=True).encode())
@@ -242,14 +252,27 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def serve(detector: Detector, listener: socket.socket, host: str, token: str | None) -> None:
-    """Answer those who wait at `listener` until interrupted; where others can reach it, only who has the token."""
+def serve(
+    detector: Detector,
+    listener: socket.socket,
+    host: str,
+    token: str | None,
+    extend: Callable[[FastAPI], None] | None = None,
+    path: str = "/",
+    aside: Aside | None = None,
+) -> None:
+    """Answer those who wait at `listener` until interrupted; where others can reach it, only who has the token.
+
+    extend: adds to the application. path: of the page that is named. aside: where unlike images go.
+    """
     local = host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
     if not (local or token):
         token = secrets.token_urlsafe()
-    app = application(detector, token, [*LOOPBACK, host] if local else None)
+    app = application(detector, token, [*LOOPBACK, host] if local else None, aside)
+    if extend:
+        extend(app)
     named = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-    print(f"LEA-Net on http://{named}:{listener.getsockname()[1]}/{f'#{token}' if token else ''}", flush=True)
+    print(f"LEA-Net on http://{named}:{listener.getsockname()[1]}{path}{f'#{token}' if token else ''}", flush=True)
     with suppress(KeyboardInterrupt):
         Server(config(app)).run(sockets=[listener])
 

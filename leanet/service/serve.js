@@ -1,4 +1,4 @@
-// What all parts of the page use: the server, and what is known of every image.
+// What all parts of the page, and that of the review, use: the server, and what is known of every image.
 const MIB = 2 ** 20;
 const $ = (id) => document.getElementById(id);
 const token = location.hash.slice(1);
@@ -23,7 +23,7 @@ async function ask(path, options = {}) {
   do {
     if (answer) await sleep(Number(answer.headers.get("Retry-After")) || 2);
     try {
-      answer = await fetch(path, {...options, headers});
+      answer = await fetch(path, {...options, headers: {...headers, ...options.headers}});
       text = await answer.text();
     } catch (error) {
       throw options.signal?.aborted ? error : new Gone("The server does not answer.");
@@ -64,6 +64,14 @@ async function judge(rows, pictures, signal) {
     results.forEach((result, i) => { found[sent[i]] = result; });
   }
   return found;
+}
+
+function neighbours(title, images) {
+  const strip = element("div", {className: "strip"});
+  for (const {path, likeness, picture} of images)
+    strip.append(element("figure", {}, element("img", {src: picture, alt: path}),
+      element("figcaption", {}, `${path} (${likeness.toFixed(2)})`)));
+  return element("div", {}, element("h3", {textContent: title}), strip);
 }
 
 function download(name, blob) {

@@ -62,16 +62,9 @@ function card(row, found) {
   overlaid.addEventListener("click", async () =>
     download(`${row.name}-${layer.value}.png`, await overlay(base.src, heat.src, strength.value / 100)));
   controls.append(result, overlaid);
-  return [verdict, pair, controls, neighbours("Most like it among the normal training images", found.normal),
-    neighbours("Most like it among the anomalous ones", found.anomalous_like)];
-}
-
-function neighbours(title, images) {
-  const strip = element("div", {className: "strip"});
-  for (const {path, likeness, picture} of images)
-    strip.append(element("figure", {}, element("img", {src: picture, alt: path}),
-      element("figcaption", {}, `${path} (${likeness.toFixed(2)})`)));
-  return element("div", {}, element("h3", {textContent: title}), strip);
+  const like = [neighbours("Most like it among the normal training images", found.normal)];
+  if (found.anomalous_like.length) like.push(neighbours("Most like it among the anomalous ones", found.anomalous_like));
+  return [verdict, pair, controls, ...like];
 }
 
 $("previous").addEventListener("click", () => step(-1));

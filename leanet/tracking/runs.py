@@ -210,8 +210,10 @@ def _figures(stage: Stage) -> dict[str, float]:
     if stage.name in ("train_leanet", "baselines"):
         folders = [out for out in stage.outs if out.is_relative_to(paths.CV)]
         k = imageset.load(paths.split(stage.names[0])).folds_per_repeat
-        tree = {folder.name: score_row(predictions.read(folder), k).numbers for folder in folders}
-        tree = tree[stage.names[1]] if stage.name == "train_leanet" else tree
+        tables = {folder.name: predictions.read(folder) for folder in folders}
+        # Where there is nothing to learn from, a row has no prediction.
+        tree = {name: score_row(table, k).numbers for name, table in tables.items() if len(table)}
+        tree = tree.get(stage.names[1], {}) if stage.name == "train_leanet" else tree
     elif stage.name == "report":
         files = sorted(paths.METRICS.glob("*/*.json"))
         tree = {f"{file.parent.name}.{file.stem}": json.loads(file.read_text()) for file in files}
@@ -235,6 +237,8 @@ def _cells(stage: Stage) -> Iterator[_Cell]:
     if folder is None:
         return
     history = predictions.read_history(folder)
+    if not len(history):
+        return  # nothing was trained
     names = ("colouriser", "fold", "point", *(["share"] if stage.name == "sweep" else []))
     axes = [name for name in names if name in history]
     scored = (folder / predictions.PREDICTIONS).exists()

@@ -150,12 +150,12 @@ def test_what_was_scored_is_not_scored_again(scored, monkeypatch, capsys):
     [
         (["--criterion", "recall 0.9"], "the threshold of the scores there is"),
         (["--prevalence", "0.01"], "the prevalence of the scores there is that of the training images, and would"),
-        (["--detector", "{finished}"], "the detector of the scores there is"),
+        (["--detector", "{ensemble}"], "the detector of the scores there is"),
     ],
 )
-def test_scores_that_rest_on_something_else_stay_apart(scored, finished, monkeypatch, other, said):
+def test_scores_that_rest_on_something_else_stay_apart(scored, ensemble, monkeypatch, other, said):
     arguments, *_ = scored
-    filled = [each.format(finished=finished.root / paths.DETECTOR) for each in other]
+    filled = [each.format(ensemble=ensemble.root / paths.DETECTOR) for each in other]
     line = call(monkeypatch, *arguments, *filled)
     assert line.startswith(f"leanet: --out s3://team/scores: {said}")
     assert line.endswith("; name another place")

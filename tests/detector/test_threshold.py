@@ -193,5 +193,5 @@ NONE = [
 
 @pytest.mark.parametrize("text", NONE)
 def test_a_criterion_that_is_none_is_said(text):
-    with pytest.raises(InputError, match="expected best-f1, recall R or false-alarms A"):
+    with pytest.raises(InputError, match="expected best-f1, recall R, false-alarms A or conformal A"):
         Criterion.parse(text)

@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from leanet.core import paths
 from leanet.core.errors import InputError
 from leanet.detector.detector import Detector
 from leanet.detector.folder import KNOWN
-from leanet.images import archives, decoding, sources
+from leanet.images import archives, decoding, layout, sources
 from leanet.images.reading import is_image
 from leanet.service import limits
 
@@ -91,9 +92,8 @@ def table(content: bytes) -> None:
             (source / name).touch()
         (source / "images.csv").write_bytes(content)
         sources.fetch(source, to)
-        assert sources.sampled(sources.Dataset(str(to), None, None)) == sources.sampled(
-            sources.Dataset(str(source), None, None)
-        )
+        there, here = (Counter(item.label for item in layout.read_own(root)) for root in (source, to))
+        assert here == there
 
 
 def settings(content: bytes) -> None:

@@ -268,6 +268,12 @@ def test_a_published_set_is_named_and_used_with_the_papers_numbers(tiny, capsys,
     monkeypatch.setattr("sys.argv", ["leanet", "use", "grap"])
     with pytest.raises(SystemExit, match=r"there is no data set grap; did you mean grape\?"):
         command_line.main()
+    Path("parts/Negative").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save("parts/Negative/1.png")
+    monkeypatch.setattr("sys.argv", ["leanet", "use", "parts", "parts"])
+    with pytest.raises(SystemExit, match="1 normal image; expected at least 4"):
+        command_line.main()
+    assert list(load().datasets) == ["grape"]
     tiny.edit("datasets.grape.source", "grape")
     with pytest.raises(InputError, match="there is no grape; did you mean data/sources/grape.yaml"):
         load()

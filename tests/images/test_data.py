@@ -1,6 +1,7 @@
 """Drawing, finding, decoding, sampling and splitting images."""
 
 import os
+import shutil
 from hashlib import sha256
 
 import numpy as np
@@ -16,7 +17,7 @@ from leanet.images import imageset, layout, leaf
 from leanet.images.decoding import decode
 from leanet.images.imageset import UNKNOWN
 from leanet.images.layout import Item
-from leanet.images.sampling import assign_folds, sample, thin
+from leanet.images.sampling import assign_folds, possible_folds, sample, thin
 from leanet.images.sources import fetch
 from leanet.images.writing import write_manifest
 from stages import split
@@ -89,11 +90,25 @@ def test_a_folder_without_a_class_is_named(tmp_path, missing):
     root = make_set(tmp_path / "set")
     for file in (root / missing).iterdir():
         file.unlink()
-    with pytest.raises(InputError, match=f"{missing}: no image"):
-        layout.read(root)
+    if missing == "Negative":
+        with pytest.raises(InputError, match=f"{missing}: no image"):
+            layout.read(root)
+    else:
+        assert {item.label for item in layout.read(root)} == {0}  # an empty Positive/ is none
     (root / missing).rmdir()
-    with pytest.raises(InputError, match=f"no folder {missing}/; expected Positive/"):
+    if missing == "Positive":
+        assert {item.label for item in layout.read(root)} == {0}  # normal images alone
+        (root / "Positve").mkdir()
+        shutil.copy(next((root / "Negative").iterdir()), root / "Positve/a.png")
+        with pytest.raises(InputError, match="no folder Positive/, but Positve/; expected Positive/"):
+            fetch(root, tmp_path / "to")
+        return
+    with pytest.raises(InputError, match="no folder Negative/; expected Positive/"):
         fetch(root, tmp_path / "to")
+    shutil.rmtree(root)
+    root.mkdir()
+    with pytest.raises(InputError, match="no folder Negative/; expected Positive/"):
+        layout.read(root)
 
 
 def test_what_is_no_image_is_named(tmp_path):
@@ -140,8 +155,26 @@ def test_folds_are_stratified():
     for label in (0, 1):
         sizes = np.bincount(folds[labels == label], minlength=5)
         assert sizes.max() - sizes.min() <= 1
-    with pytest.raises(InputError, match="split.folds is 14, but there are 31 normal and 13 anomalous images"):
-        assign_folds(labels, np.arange(44), 14, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("normal", "anomalous", "folds"), [(31, 13, 13), (31, 2, 2), (31, 1, 14), (31, 0, 14), (5, 13, 5), (4, 0, 4)]
+)
+def test_there_are_as_many_folds_as_images_allow(normal, anomalous, folds):
+    """Of 14 that are asked for; anomalous images of one group alone are in one of them."""
+    labels = np.array([1] * anomalous + [0] * normal)
+    assert possible_folds(labels, np.arange(len(labels)), 14) == folds
+    fold_of = assign_folds(labels, np.arange(len(labels)), folds, seed=1)
+    assert set(fold_of[labels == 0]) == set(range(folds))
+    assert len(set(fold_of[labels == 1])) == (folds if anomalous > 1 else anomalous)
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"), [([0], "1 normal image;"), ([0, 0, 0], "3 normal images, all of one group;")]
+)
+def test_one_normal_image_is_too_few(groups, said):
+    with pytest.raises(InputError, match=f"{said} expected at least 4, of 4 groups"):
+        possible_folds(np.array([0] * len(groups) + [1] * 9), np.array([*groups, *range(1, 10)]), 5)
 
 
 def test_split_leaves_nothing_half_written(tiny):

@@ -18,7 +18,7 @@ from leanet.core.errors import InputError
 from leanet.images import duplicates
 from leanet.images.layout import Item
 from leanet.images.leaf import draw
-from leanet.images.sampling import assign_folds
+from leanet.images.sampling import assign_folds, possible_folds
 from stages import split
 
 
@@ -140,11 +140,10 @@ def test_groups_join_what_was_given_and_what_was_found():
     assert len(set(duplicates.groups(items[1:2] + items[4:5], []))) == 2
 
 
-def spread(labels, fold_of, folds):
-    """The largest difference between two folds in images of one class."""
-    return max(
-        int(np.ptp([(labels[fold_of == fold] == label).sum() for fold in range(folds)])) for label in (0, 1)
-    )
+def uneven(labels, fold_of, folds):
+    """How often a fold lacks a class, and the largest difference between two folds in images of one class."""
+    has = np.array([[(labels[fold_of == fold] == label).sum() for fold in range(folds)] for label in (0, 1)])
+    return int((has == 0).sum()), int(np.ptp(has, axis=1).max())
 
 
 @st.composite
@@ -161,18 +160,21 @@ def test_groups_never_straddle_folds_which_are_even_where_groups_allow_it(case, 
     folds, members = case
     labels = np.array([label for group in members for label in group])
     groups = np.repeat(np.arange(len(members)), [len(group) for group in members])
-    reachable = all(len(np.unique(groups[labels == label])) >= folds for label in (0, 1))
-    if not reachable:
-        with pytest.raises(InputError, match="split.folds is"):
-            assign_folds(labels, groups, folds, seed)
+    normal, anomalous = (len(np.unique(groups[labels == label])) for label in (0, 1))
+    if normal < 4:
+        with pytest.raises(InputError, match="expected at least 4, of 4 groups"):
+            possible_folds(labels, groups, folds)
         return
+    folds = possible_folds(labels, groups, folds)
+    assert folds == min(folds, normal, anomalous if anomalous > 1 else folds)
     fold_of = assign_folds(labels, groups, folds, seed)
     assert all(len(set(fold_of[groups == group])) == 1 for group in groups)
     assert set(fold_of) <= set(range(folds))
     if len(labels) > len(members):
         ways = itertools.product(range(folds), repeat=len(members) - 1)
-        best = min(spread(labels, np.array([0, *way])[groups], folds) for way in ways)
-        assert spread(labels, fold_of, folds) <= max(best, 1)
+        lacking, spread = min(uneven(labels, np.array([0, *way])[groups], folds) for way in ways)
+        assert uneven(labels, fold_of, folds) <= (lacking, max(spread, 1))
+        assert not lacking or len(set(groups[labels == 1])) < folds
 
 
 def test_folds_of_single_images_are_scikit_learns():
@@ -190,13 +192,27 @@ def test_many_groups_are_dealt_out_evenly():
         groups = np.sort(rng.integers(0, 400, 2000))
         labels = (groups % 4 == 0).astype(int)
         fold_of = assign_folds(labels, groups, 5, seed)
-        assert spread(labels, fold_of, 5) <= 1
+        assert uneven(labels, fold_of, 5) <= (0, 1)
 
 
-def test_too_few_groups_for_the_folds_is_one_line():
+def test_no_fold_lacks_a_class_where_a_group_is_most_of_the_images():
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        kinds = {0: lambda size: [0] * size, 1: lambda size: [1] * size, 2: lambda size: [0] * size + [1]}
+        members = [
+            kinds[int(kind)](int(rng.choice([1, 3, 10, 40]))) for kind in [0, 0, *rng.integers(0, 3, 5), 1, 2]
+        ]
+        labels = np.array([label for group in members for label in group])
+        groups = np.repeat(np.arange(len(members)), [len(group) for group in members])
+        if len(set(groups[labels == 0])) < 4:
+            continue
+        folds = possible_folds(labels, groups, 5)
+        assert uneven(labels, assign_folds(labels, groups, folds, seed), folds)[0] == 0
+
+
+def test_too_few_groups_make_fewer_folds():
     labels, groups = np.array([1] * 6 + [0] * 6), np.array([0, 0, 1, 1, 2, 2, *range(3, 9)])
-    with pytest.raises(InputError, match=r"anomalous images make only 3 groups .*split.groups: apart"):
-        assign_folds(labels, groups, 4, seed=0)
+    assert possible_folds(labels, groups, 4) == 3
 
 
 def plant(root, leaves):

@@ -3,14 +3,15 @@
 import tracemalloc
 
 import pytest
+from conftest import TINY
 from PIL import Image
 
 from leanet.core.errors import InputError
 from leanet.core.text import printable
 from leanet.images import layout
 from leanet.images.layout import Item
-from leanet.images.settings import Dataset
-from leanet.images.sources import fetch, sampled
+from leanet.images.settings import Dataset, Split
+from leanet.images.sources import check, fetch
 
 
 def touch(root, *names):
@@ -95,7 +96,7 @@ def test_what_is_fetched_reads_as_its_source(tmp_path, kind):
         ("path,label\na.png,1\na.png,0\n", "a.png is there twice"),
         ("path,label\n,1\n", "line 2: path is empty"),
         ("path,label,mask\na.png,1,gone.png\n", "line 2: mask is 'gone.png', which is not there"),
-        ("path,label\na.png,1\n", "no normal image; expected some of both classes"),
+        ("path,label\na.png,1\n", "no normal image; expected some"),
         ('path,label\n"a.png,1\n', "cannot be read as a CSV file"),
         ("", "cannot be read as a CSV file (it is empty)"),
         ("path,label\na.png,1,plate 7\nb.png,0\n", "images.csv: line 2: more fields than the 2 columns"),
@@ -171,7 +172,8 @@ def test_a_link_that_leads_out_of_the_folder_is_named(tmp_path, link):
     outside = (root / link).rename(tmp_path / "elsewhere/it")
     (root / link).symlink_to(outside)
     (tmp_path / "to").mkdir()
-    for asked in (lambda: fetch(root, tmp_path / "to"), lambda: sampled(Dataset(str(root), None, None))):
+    split = Split(**TINY["split"])
+    for asked in (lambda: fetch(root, tmp_path / "to"), lambda: check(Dataset(str(root), None, None), split)):
         with pytest.raises(InputError) as error:
             asked()
         assert str(error.value) == (

@@ -248,8 +248,8 @@ def test_what_is_shown_beside_a_new_image_is_small(light, data):
     assert small.shape == (1, package.THUMBNAIL, package.THUMBNAIL, 3)
 
 
-def test_a_kill_between_its_trainings_leaves_nothing_once_it_has_run(finished, tmp_path):
-    project = finished.copy(tmp_path / "project")
+def test_a_kill_between_its_trainings_leaves_nothing_once_it_has_run(attending, tmp_path):
+    project = attending.copy(tmp_path / "project")
     kept = project.root / paths.KEPT
     before = sorted(kept.rglob("*"))
     killed = """

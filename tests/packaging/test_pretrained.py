@@ -28,6 +28,7 @@ def project(finished, tmp_path, monkeypatch) -> Project:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     project = finished.copy(tmp_path / "project")
     project.edit("rows", [ROW])
+    project.edit("package.row", ROW)
     project.edit("sweep.rows", [])
     project.edit("train_leanet.pretrained", True)
     monkeypatch.chdir(project.root)

@@ -39,6 +39,7 @@ def like(detector: Path, folder: Path, apart: float, seed: int = 0, images: str 
     (folder / KNOWN).write_bytes(save(known))
     facts = json.loads((folder / paths.FACTS).read_text())
     facts |= {"images": [f"{images}{number}" for number in range(COUNT)], "made": folder.name}
+    facts["threshold"] |= {"positives": int(LABELS.sum()), "negatives": int((~LABELS).sum())}
     (folder / paths.FACTS).write_text(json.dumps(facts))
     return folder
 

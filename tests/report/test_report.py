@@ -317,6 +317,7 @@ def test_files_beside_the_folders_of_data_sets_are_left_alone(finished, tmp_path
         "cnn",
         "cnn-direct",
         "lab-histogram",
+        "map-one-class",
         "map-threshold",
     ]
     assert not (project.root / "data/maps/old").exists()

@@ -69,3 +69,14 @@ def test_chance_is_called_undecided_and_images_that_changed_sides_are_named():
     assert set(set_.sides("cnn")["path"]) == set(changed["path"]) != set()
     sizes = (set_.sides("cnn")["after"] - set_.sides("cnn")["before"]).abs()
     assert sizes.is_monotonic_decreasing
+
+
+def test_normal_images_alone_are_compared_with_both_classes_by_what_each_has():
+    """As the first anomalous images come: a row is there only after, and the map alone before and after."""
+    normals = [number for number in range(COUNT) if number % 4]
+    before, after = result(1, 0.2, names=normals), result(1, 0.2)
+    set_ = Versus("leaf", Result(before.manifest, {"map-one-class": before.predictions["cnn"]}, FOLDS), after)
+    assert set_.pairing == "no anomalous image is in both, with that label, so nothing can be paired"
+    (found,) = (each for each in set_.differences if (each.row, each.score) == ("cnn", "average_precision"))
+    assert not found.after.undefined
+    assert (found.before, found.verdict) == (None, "only after")

@@ -191,7 +191,7 @@ def test_an_experiment_is_listed_compared_and_undone_without_training(finished, 
     ("key", "value", "said"),
     [
         ("rows", ["cnn", "cnn-dirct"], "params.yaml: rows has cnn-dirct, which is no row; near are cnn-direct"),
-        ("split.folds", 9, "split.folds is 9, but there are 10 normal and 6 anomalous images"),
+        ("datasets.leaf.negatives", 1, "1 normal image; expected at least 4, of 4 groups"),
     ],
 )
 def test_a_mistake_stops_the_pipeline_with_one_line(finished, tmp_path, key, value, said):
