@@ -41,6 +41,7 @@ ROOMS = (
     "tracking",
     "detector",
     "service",
+    "review",
     "packaging",
     "cli",
 )

@@ -27,6 +27,8 @@ COMMANDS = {  # by the names of their modules here, which have _ for -
     "prune": "remove kept trainings that no result of params.yaml needs",
     "predict": "judge new images by the packaged detector",
     "serve": "a page to drop images on, and a JSON API, until interrupted",
+    "review": "a page on which people say what new images are, the most telling first",
+    "adopt": "take what a review found into the data set's images.csv",
     "export": "write the packaged detector as one graph for other programs",
 }
 EXTRAS = {  # what some detectors need, and `predict --out`
@@ -58,7 +60,7 @@ def main() -> None:
         missing = error.name.partition(".")[0]
         if missing == "leanet":
             raise
-        extra = EXTRAS.get(missing, "pipeline") if called in ("predict", "serve") else "pipeline"
+        extra = EXTRAS.get(missing, "pipeline") if called in ("predict", "serve", "review") else "pipeline"
         hint = "pip install mlflow" if missing == "mlflow" else f"pip install '.[{extra}]' in leanet's folder"
         sys.exit(f"leanet: {called} needs {missing}, which is not installed: {hint}")
     except OSError as error:

@@ -14,7 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,6 +34,9 @@ from leanet.detector.detector import Detector
 from leanet.detector.folder import KNOWN
 from leanet.images import archives, decoding, layout, sources
 from leanet.images.reading import is_image
+from leanet.review import adopt
+from leanet.review.estimate import points
+from leanet.review.log import Log, Said
 from leanet.service import limits
 
 SIDE = 16
@@ -52,6 +55,32 @@ class Target:
     words: tuple[bytes, ...] = ()
     text: bool = False  # words take one another's place
     mend: Callable[[bytes], bytes] = bytes  # sums that every change would make wrong
+
+
+def review(content: bytes) -> None:
+    """The log of a review, and what it would do to a data set."""
+    with TemporaryDirectory() as folder:
+        root, log = Path(folder, "parts"), Log(Path(folder, "new/labels.jsonl"))
+        (root / "Negative").mkdir(parents=True)
+        log.file.parent.mkdir()
+        (root / "Negative/a.png").write_bytes(_images()[0])
+        (log.file.parent / "b.png").write_bytes(_images()[0])
+        log.file.write_bytes(content)
+        points(log.read(), [])
+        adopt.plan(log, log.file.parent, root).text.encode()
+
+
+def _words() -> list[bytes]:
+    digest = hashlib.sha256(_images()[0]).hexdigest()
+    said = [
+        Said("2026-11-01T10:00:00Z", who, "b.png", digest, label, "random", "abc", 0.25, 0.5, place)
+        for who, label, place in (
+            ("anna", "normal", None),
+            ("bo", "anomalous", [[(0, 0), (1, 0), (1, 1)]]),
+            ("bo", None, None),
+        )
+    ]
+    return [b"".join(json.dumps(asdict(each)).encode() + b"\n" for each in said)]
 
 
 def image(content: bytes) -> None:
@@ -289,6 +318,15 @@ TARGETS = {
     ),
     "settings": Target(settings, _settings, SETTINGS, text=True),
     "facts": Target(facts, lambda: [_made()[paths.FACTS]], FACTS, text=True),
+    "review": Target(
+        review,
+        _words,
+        (
+            *b'null "normal" "anomalous" "other" "../a" "/a" 1e999 -1 NaN [] {} \\ud800 \n'.split(b" "),
+            b"[[[0,0],[1,0],[1,1]]]",
+        ),
+        text=True,
+    ),
     "known": Target(known, lambda: [_made()[KNOWN]], (*b"F16 F32 F64 I64 U8 BF16 [] 0 -1 9".split(b" "),)),
     "request": Target(
         request,

@@ -1,0 +1,1 @@
+"""New images, looked at by people: what they are, and what that teaches."""
