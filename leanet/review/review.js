@@ -146,10 +146,12 @@ async function refreshed() {
   if (state.next_word < since) {  // another log
     since = 0;
     review.said = [];
+    listWords();
     return;
   }
   since = state.next_word;
   review.said.push(...state.heard);
+  if (state.heard.length) listWords();  // not every time: a button that is made anew loses the click on it
   const {normal, anomalous, unsure, other, disputed} = state.labelled;
   const done = normal + anomalous + unsure + other + disputed;
   $("counts").textContent = `${done} of ${state.images} images: ${anomalous} anomalous, ${normal} normal` +
@@ -159,7 +161,6 @@ async function refreshed() {
   const people = new Set(review.said.map((each) => each.who));
   people.delete(who());
   $("others").textContent = people.size ? `with ${[...people].join(", ")}` : "";
-  listWords();
   drawCurve(state);
   $("ahead").textContent = state.ahead ?? "";
   if (!review.at && !review.busy && !review.loading && done < state.images) await forth();

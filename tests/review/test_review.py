@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -68,7 +69,8 @@ def opened(browser):
         tab.on("request", lambda asked: None if asked.url.startswith(allowed) else wrong.append(asked.url))
         tab.add_init_script(f"localStorage.setItem('leanet-who', {json.dumps(who)})")
         tab.goto(f"{address}/review")
-        tab.locator("#file", has_text="shown").wait_for()
+        for text in ("#about", "#file"):  # what comes later moves what is below it
+            tab.locator(text, has_text=re.compile("[^ ]")).wait_for()
         return tab
 
     yield open_
