@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and all they start
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ["OMP_NUM_THREADS"] = "1"  # threads of several processes would wait for one another, spinning
 
 ROOT = Path(__file__).parent.parent
+WARM = "LEANET_TEST_WARM"
+FEW_TREES = 10  # all of a forest take as long as a training
 
 TINY_SOURCE = {"draw": "leaf", "positives": 6, "negatives": 10, "side": 48, "seed": 3}
 TINY = {
@@ -77,6 +78,13 @@ TINY = {
 }
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """What workers share: a core for each, and the Python that their commands are forks of."""
+    if config.getoption("numprocesses", None):
+        os.environ["OMP_NUM_THREADS"] = "1"  # threads of several processes would wait for one another, spinning
+        os.environ[WARM] = str(_warm().folder)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Last those that need a finished project: one of several workers makes it while the others are busy.
 
@@ -104,7 +112,8 @@ class Project:
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
         """Run a command in the project, with this environment's Python and tools first on the path."""
-        tools = os.pathsep.join([str(_warm().folder), str(Path(sys.executable).parent), os.environ["PATH"]])
+        warm = os.environ.get(WARM) or str(_warm().folder)
+        tools = os.pathsep.join([warm, str(Path(sys.executable).parent), os.environ["PATH"]])
         settings = {"LEANET_TRACKING": "off", "DVC_NO_ANALYTICS": "1", **environment}
         env = os.environ | {"PATH": tools} | settings
         env.pop("DVC_ROOT", None)
@@ -154,12 +163,16 @@ def _link_or_copy(source: str, target: str) -> None:
 
 
 def make_tiny(root: Path) -> Project:
-    """A copy of the project's own files in `root`."""
+    """A copy of the project's own files in `root`, but for forests of few trees."""
     root.mkdir(parents=True)
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, root / name)
     for name in ("leanet", "stages", "settings"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    baselines = root / "leanet/evaluation/baselines.py"
+    code, found = re.subn(r"^TREES = \d+$", f"TREES = {FEW_TREES}", baselines.read_text(), flags=re.MULTILINE)
+    assert found
+    baselines.write_text(code)
     source = root / "data/sources/leaf.yaml"
     source.parent.mkdir(parents=True)
     source.write_text(yaml.safe_dump(TINY_SOURCE))

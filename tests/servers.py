@@ -143,7 +143,7 @@ def _running(
 
 
 def _wait(server: subprocess.Popen, ask: Callable[[], object], log: Path) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600
     while True:
         try:
             ask()

@@ -128,11 +128,13 @@ def ended(argv: list[str], folder: str) -> int:
 
 
 if __name__ == "__main__":
+    listening = socket.socket(fileno=int(sys.argv[1]))
+    select([listening, sys.stdin], [], [])  # nobody may ever ask
     for library in LIBRARIES:
         import_module(library)
     sys.modules["torch"].zeros(1, device="meta").add_(1)  # torch imports more only for this
     gc.freeze()  # what is never looked at is never copied
-    argv, folder, environment = asked(socket.socket(fileno=int(sys.argv[1])))
+    argv, folder, environment = asked(listening)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

@@ -406,8 +406,8 @@ def test_of_two_processes_one_downloads_and_the_other_waits(get):
                 time.sleep(0.02)
         assert "set.zip: waits for another process that downloads it" in both[1].stderr.readline()
         open_gate.set()
-        assert both[1].communicate(timeout=20)[1] == ""
-        assert both[0].communicate(timeout=20)[1].count("\n") <= 1  # progress
+        assert both[1].communicate(timeout=300)[1] == ""
+        assert both[0].communicate(timeout=300)[1].count("\n") <= 1  # progress
         assert [process.returncode for process in both] == [0, 0]
         get(server, "/a")
         assert server.served["/a"] == len(BODY)

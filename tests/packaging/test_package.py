@@ -1,7 +1,6 @@
 """What is packaged: what it says is what its parts said, and what it knows of itself is of images it never saw."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 import torch
-from conftest import ROOT, Project
+from conftest import Project
 from PIL import Image
 from safetensors.torch import load_file
 from torch.nn.functional import interpolate
@@ -252,7 +251,7 @@ def test_a_kill_between_its_trainings_leaves_nothing_once_it_has_run(attending, 
     project = attending.copy(tmp_path / "project")
     kept = project.root / paths.KEPT
     before = sorted(kept.rglob("*"))
-    killed = """
+    (project.root / "killed.py").write_text("""
 import os
 from leanet.packaging.networks import Networks
 from leanet.run import stage
@@ -260,9 +259,8 @@ from stages.package import main
 jobs = Networks._jobs
 Networks._jobs = lambda self, maps, **how: jobs(self, maps, **how) if how else os._exit(9)
 stage.run("package", main)
-"""
-    environment = {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
-    assert project.run(sys.executable, "-c", killed, **environment).returncode == 9
+""")
+    assert project.run("python", "killed.py").returncode == 9
     assert sorted(kept.rglob("*")) != before
-    assert project.run(sys.executable, "-m", "stages.package", **environment).returncode == 0
+    assert project.run("python", "-m", "stages.package").returncode == 0
     assert sorted(kept.rglob("*")) == before

@@ -4,10 +4,12 @@ import shutil
 from argparse import Namespace
 from contextlib import chdir
 from pathlib import Path
+from unittest.mock import patch
 
 import yaml
-from conftest import Project, call, make_tiny, parameters
+from conftest import FEW_TREES, Project, call, make_tiny, parameters
 
+import leanet.evaluation.baselines
 from leanet.cli import check
 from leanet.core import paths
 from stages import anomaly_maps, augment, baselines, download, split, train_leanet, train_unet
@@ -50,7 +52,7 @@ def make(root: Path) -> Project:
             "code": lambda: comment(root / "leanet/attention/adn.py"),
         }
         changes[step]()
-        with chdir(root):
+        with chdir(root), patch.object(leanet.evaluation.baselines, "TREES", FEW_TREES):
             check.run(Namespace(out=paths.CHECKED))
             if step in ("first", "relabelled", "size"):
                 shutil.rmtree(paths.RAW)

@@ -1,7 +1,6 @@
 """The workflow files of docs/ci, by a runner's commands, a git server on this machine and a stand-in for CML."""
 
 import stat
-import sys
 from pathlib import Path
 
 import yaml
@@ -45,7 +44,7 @@ def test_a_branch_is_brought_up_to_date_and_compared(finished, tmp_path):
     assert project.run("git", "clone", "-q", "--branch", "recall", str(server), str(runner.root)).returncode == 0
 
     said = tmp_path / "comment.md"
-    for name, text in (("cml", f'cp "$3" {said}'), ("leanet", f'exec {sys.executable} -m leanet "$@"')):
+    for name, text in (("cml", f'cp "$3" {said}'), ("leanet", 'exec python -m leanet "$@"')):
         stand_in(tmp_path / "bin" / name, text)
     stand_in(runner.root / ".venv/bin/activate", f"export PATH={tmp_path / 'bin'}:$PATH")
     with (runner.root / ".git/info/exclude").open("a") as exclude:

@@ -1,7 +1,6 @@
 """The key of a training: the code that computes it, and nothing else."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -160,7 +159,7 @@ def test_the_stage_finds_its_trainings_after_words_and_none_after_the_loss(finis
     project = finished.copy(tmp_path / "project")
 
     def said(project: Project) -> str:
-        done = project.run(sys.executable, "-m", "stages.train_leanet", "leaf", "cnn-direct")
+        done = project.run("python", "-m", "stages.train_leanet", "leaf", "cnn-direct")
         assert done.returncode == 0, done.stderr
         return done.stderr
 

@@ -172,7 +172,7 @@ def test_workers_end_with_their_stage(folder, stop):
             assert stage.poll() is None, stage.stderr.read()
             time.sleep(0.02)
         os.kill(stage.pid, stop) if stop == signal.SIGKILL else os.killpg(stage.pid, stop)
-        _, said = stage.communicate(timeout=60)  # until the last process of its session has closed stderr
+        _, said = stage.communicate(timeout=600)  # until the last process of its session has closed stderr
     except subprocess.TimeoutExpired:
         os.killpg(stage.pid, signal.SIGKILL)
         raise

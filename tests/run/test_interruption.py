@@ -91,7 +91,7 @@ def test_a_run_stopped_again_and_again_ends_with_the_same_bytes(project, undistu
         run = project.start(hold=epoch)
         project.wait_for_epoch(epoch, run)
         run.send_signal(stop)
-        _, said = run.communicate(timeout=120)
+        _, said = run.communicate(timeout=600)
         if stop == signal.SIGKILL:
             assert run.returncode == -signal.SIGKILL
         else:

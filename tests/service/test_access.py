@@ -20,32 +20,32 @@ def test_no_file_can_be_reached(address, path):
 
 def test_what_is_no_http_or_for_another_host_is_refused(address):
     assert b"400" in raw(address, "hello\n\n").split(b"\r\n")[0]
-    there = requests.get(f"{address}/api/detector", headers={"Host": "evil.example"}, timeout=10)
+    there = requests.get(f"{address}/api/detector", headers={"Host": "evil.example"}, timeout=60)
     assert there.status_code == 400
-    assert requests.put(f"{address}/api/predict", timeout=10).status_code == 405
+    assert requests.put(f"{address}/api/predict", timeout=60).status_code == 405
     connected(address, upload(1000), b"PNG").close()  # the body never comes
     assert sent(address, written(leaf())).ok
 
 
 def test_elsewhere_only_the_token_opens(inside):
     address = inside(token="secret")
-    assert requests.get(address, timeout=10).ok  # the page says nothing of the detector
+    assert requests.get(address, timeout=60).ok  # the page says nothing of the detector
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic secret"}):
         for said in (
-            requests.get(f"{address}/api/detector", headers=headers, timeout=10),
+            requests.get(f"{address}/api/detector", headers=headers, timeout=60),
             sent(address, written(leaf()), headers=headers),
         ):
             assert (said.status_code, "token" in said.json()["detail"]) == (401, True)
-    assert requests.get(f"{address}/health", timeout=10).json() == {"status": "ok"}
+    assert requests.get(f"{address}/health", timeout=60).json() == {"status": "ok"}
     assert sent(address, written(leaf()), headers={"Authorization": "Bearer secret"}).ok
 
 
 def test_an_empty_token_is_none(attending, tmp_path):
     open_to_all, log = ["--host", "0.0.0.0", "--token", ""], tmp_path / "log"
     with servers.detector(attending.root, log, *open_to_all, LEANET_TOKEN=" ") as (address, _):
-        assert requests.get(f"{address}/api/detector", timeout=10).status_code == 401
+        assert requests.get(f"{address}/api/detector", timeout=60).status_code == 401
         made = {"Authorization": f"Bearer {log.read_text().partition('#')[2].strip()}"}
-        assert requests.get(f"{address}/api/detector", headers=made, timeout=10).ok
+        assert requests.get(f"{address}/api/detector", headers=made, timeout=60).ok
 
 
 @pytest.mark.parametrize("token", ["two words", "Schlüssel"])
@@ -69,12 +69,12 @@ FOREIGN = {
 def test_pages_of_others_may_not_ask(address, whose):
     text = FOREIGN[whose] | {"Content-Type": "text/plain"}
     for said in (
-        requests.get(f"{address}/api/detector", headers=text, timeout=10),
+        requests.get(f"{address}/api/detector", headers=text, timeout=60),
         sent(address, written(leaf()), headers=text),
     ):
         assert said.status_code == 403
         assert said.json()["detail"].startswith("a page of another site asks")
-    assert requests.get(address, headers=text, timeout=10).ok  # a link may lead to the page
+    assert requests.get(address, headers=text, timeout=60).ok  # a link may lead to the page
 
 
 def test_its_own_page_may_ask_also_behind_a_proxy(address):

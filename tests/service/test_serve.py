@@ -21,9 +21,9 @@ def test_the_api_says_what_the_detector_says(address, detector):
     assert said["anomalous"] == judged.labels[0]
     assert said["layers"].keys() == {"map", "attention"}
     assert len(said["normal"]) == len(said["anomalous_like"]) == answer.NEIGHBOURS
-    about = requests.get(f"{address}/api/detector", timeout=10).json()
+    about = requests.get(f"{address}/api/detector", timeout=60).json()
     assert about["threshold"] == detector.threshold.value
-    paths_ = requests.get(f"{address}/openapi.json", timeout=10).json()["paths"]
+    paths_ = requests.get(f"{address}/openapi.json", timeout=60).json()["paths"]
     assert paths_.keys() == {"/api/detector", "/api/predict", "/health"}
     predict = paths_["/api/predict"]["post"]
     assert set(application.REFUSALS) < set(map(int, predict["responses"]))

@@ -129,9 +129,9 @@ def test_the_process_ends_though_its_server_never_answers(tracked):
             *(sys.executable, "-m", "leanet", "track", "report"),
             LEANET_TRACKING="on",
             MLFLOW_TRACKING_URI=server.address(""),
-            MLFLOW_HTTP_REQUEST_TIMEOUT="60",
+            MLFLOW_HTTP_REQUEST_TIMEOUT="600",
         )
-        assert time.monotonic() - began < 55  # of the 60 that MLflow was told to wait
+        assert time.monotonic() - began < 550  # of the 600 that MLflow was told to wait
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (0, "", 1)
 
 
