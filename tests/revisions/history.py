@@ -4,12 +4,10 @@ import shutil
 from argparse import Namespace
 from contextlib import chdir
 from pathlib import Path
-from unittest.mock import patch
 
 import yaml
-from conftest import FEW_TREES, Project, call, make_tiny, parameters
+from conftest import Project, call, make_tiny, parameters
 
-import leanet.evaluation.baselines
 from leanet.cli import check
 from leanet.core import paths
 from stages import anomaly_maps, augment, baselines, download, split, train_leanet, train_unet
@@ -52,7 +50,7 @@ def make(root: Path) -> Project:
             "code": lambda: comment(root / "leanet/attention/adn.py"),
         }
         changes[step]()
-        with chdir(root), patch.object(leanet.evaluation.baselines, "TREES", FEW_TREES):
+        with chdir(root):
             check.run(Namespace(out=paths.CHECKED))
             if step in ("first", "relabelled", "size"):
                 shutil.rmtree(paths.RAW)
